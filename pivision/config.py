@@ -1,0 +1,145 @@
+"""The settings: pivision.toml and PIVISION_* variables, read here and nowhere else.
+
+Every field of `Settings` may stand in pivision.toml under its own name, and in the environment as PIVISION_NAME,
+which wins. Whatever is unknown, of the wrong type, out of range or contradictory is refused with its origin and key.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pivision.errors import ConfigInvalid
+
+ROOT = Path(__file__).resolve().parent.parent
+"""The project's folder: where conf/ is, and data/, logs/ and run/ unless they are moved."""
+
+_PREFIX = "PIVISION_"
+_NOT_SETTINGS = {"PIVISION_CONFIG", "PIVISION_PYTHON", "PIVISION_ROOT", "PIVISION_WEB_PASSWORD_SHA"}
+"""PIVISION_CONFIG names another pivision.toml; the others are what appliance.py tells conf/supervisord.conf."""
+
+_SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
+_LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first
+
+Port = Annotated[int, Meta(ge=1, le=65535)]
+Seconds = Annotated[float, Meta(gt=0, le=86400)]
+
+
+def _default_workers() -> int:
+    """One core is left for the server and everything else."""
+    return max(1, len(os.sched_getaffinity(0)) - 1)
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """Every setting with its unit in its name. docs/configuration.md says when to change which."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # the box serves its network; everything under /v1 asks for the token
+    port: Port = 8080
+    supervisor_port: Port = 9001  # supervisord's web page, on 127.0.0.1 only
+    auth: Literal["token", "none"] = "token"  # "none" lets everybody on the network in
+
+    data_dir: Path = ROOT / "data"  # the database and the images: what must not be lost
+    log_dir: Path = ROOT / "logs"
+    run_dir: Path = ROOT / "run"  # sockets, locks, heartbeats: worthless after a reboot
+
+    workers: Annotated[int, Meta(ge=1, le=64)] = msgspec.field(default_factory=_default_workers)
+    server_threads: Annotated[int, Meta(ge=4, le=256)] = 8  # all but two of them may hold requests that wait
+    max_wait_seconds: Seconds = 60.0  # the most that ?wait= may ask for
+    max_upload_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 20_000_000
+    max_image_pixels: Annotated[int, Meta(ge=1)] = 50_000_000
+    database_timeout_seconds: Seconds = 5.0  # how long to wait while another process writes
+
+    max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # deaths of a worker until its task is quarantined
+    task_deadline_seconds: Seconds = 60.0
+    task_memory_bytes: Annotated[int, Meta(ge=64 << 20)] = 1 << 30  # on top of what the idle worker has mapped
+
+    max_age_days: Annotated[float, Meta(gt=0)] = 30.0  # of running time, after a task has finished
+    disk_reserve_bytes: Annotated[int, Meta(ge=0)] = 256 << 20  # kept free for everything else on the disk
+
+    @property
+    def database(self) -> Path:
+        """The database file."""
+        return self.data_dir / "pivision.db"
+
+    @property
+    def images_dir(self) -> Path:
+        """The folder of the images."""
+        return self.data_dir / "images"
+
+    @property
+    def secrets_dir(self) -> Path:
+        """The folder of the token hashes and of supervisord's web password."""
+        return self.data_dir / "secrets"
+
+    def environment(self) -> dict[str, str]:
+        """Every setting as the PIVISION_* variable that would bring it about."""
+        return {_PREFIX + name.upper(): str(getattr(self, name)) for name in self.__struct_fields__}
+
+
+def load(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read pivision.toml, if there is one, and the environment. Raises ConfigInvalid."""
+    file = Path(environment.get("PIVISION_CONFIG", ROOT / "pivision.toml"))
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    in_file = _from_file(file, required="PIVISION_CONFIG" in environment)
+    for origin, key, value in (*in_file, *_from_environment(environment)):
+        if key not in Settings.__struct_fields__:
+            near = difflib.get_close_matches(key, Settings.__struct_fields__, n=1)
+            raise ConfigInvalid(f"{origin}: there is no such setting" + (f"; is it {near[0]!r}?" if near else ""))
+        values[key], origins[key] = value, origin
+    settings = _converted(values, origins)
+    _refuse_contradictions(settings, origins)
+    return settings
+
+
+def _from_file(file: Path, required: bool) -> Iterator[tuple[str, str, Any]]:
+    try:
+        content = tomllib.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if required:
+            raise ConfigInvalid(f"PIVISION_CONFIG: there is no file {file}") from None
+        return
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigInvalid(f"{file}: {error}") from None
+    for key, value in content.items():
+        yield f"{file}: {key}", key, value
+
+
+def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:
+    for name, value in environment.items():
+        if name.startswith(_PREFIX) and name not in _NOT_SETTINGS:
+            yield name, name.removeprefix(_PREFIX).lower(), value
+
+
+def _converted(values: dict[str, Any], origins: dict[str, str]) -> Settings:
+    types = {field.name: field.type for field in msgspec.structs.fields(Settings)}
+    converted: dict[str, Any] = {}
+    for key, value in values.items():
+        from_environment = origins[key].startswith(_PREFIX)
+        try:
+            if types[key] is Path:
+                converted[key] = ROOT / Path(msgspec.convert(value, str)).expanduser()
+            else:
+                converted[key] = msgspec.convert(value, types[key], strict=not from_environment)
+        except msgspec.ValidationError as error:
+            raise ConfigInvalid(f"{origins[key]}: {error}, not {value!r}") from None
+    return Settings(**converted)
+
+
+def _refuse_contradictions(settings: Settings, origins: dict[str, str]) -> None:
+    def refuse(key: str, reason: str) -> None:
+        raise ConfigInvalid(f"{origins.get(key, key)}: {reason}")
+
+    if settings.port == settings.supervisor_port:
+        refuse("supervisor_port", f"{settings.port} is the port of the HTTP server already")
+    if settings.database_timeout_seconds >= settings.task_deadline_seconds:
+        refuse("database_timeout_seconds", "must be shorter than task_deadline_seconds")
+    if len(os.fsencode(settings.run_dir / _LONGEST_SOCKET_NAME)) > _SOCKET_PATH_LIMIT_BYTES:
+        refuse("run_dir", f"{settings.run_dir} is too long for a Unix socket below it; choose a shorter path")
+    if len({settings.data_dir, settings.log_dir, settings.run_dir}) < 3:
+        refuse("run_dir", "data_dir, log_dir and run_dir must be three different folders")

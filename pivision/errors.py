@@ -1,0 +1,233 @@
+"""Everything that PiVision refuses or cannot do, as one small tree of exceptions.
+
+Each class is part of the interface: `code` never changes, `status` is its HTTP status, `retryable` says whether the
+same request may succeed later, `remedy` tells the caller what to do. The docstring is the title that people read; the
+message given when raising says what happened this time. Standard library only.
+"""
+
+from typing import ClassVar
+
+
+class PiVisionError(Exception):
+    """Something went wrong inside PiVision."""
+
+    code: ClassVar[str] = "internal-error"
+    status: ClassVar[int] = 500
+    retryable: ClassVar[bool] = False
+    remedy: ClassVar[str] = "Look into the program's log; if it happens again, report it."
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.title())
+
+    @classmethod
+    def title(cls) -> str:
+        """The docstring's sentence: what this kind of error means."""
+        return (cls.__doc__ or "").strip()
+
+
+# What a request may get wrong
+
+
+class InvalidRequest(PiVisionError):
+    """The request is not what this address takes."""
+
+    code, status = "invalid-request", 400
+    remedy = "Compare the request with docs/api.md."
+
+
+class InvalidJson(PiVisionError):
+    """The JSON in the request cannot be read."""
+
+    code, status = "invalid-json", 400
+    remedy = "Correct the JSON at the position that the detail names."
+
+
+class Unauthorized(PiVisionError):
+    """The access token is missing or wrong."""
+
+    code, status = "unauthorized", 401
+    remedy = "Send the header 'Authorization: Bearer TOKEN'; `python -m pivision token NAME` makes a new token."
+
+
+class NotFound(PiVisionError):
+    """There is nothing at this address."""
+
+    code, status = "not-found", 404
+    remedy = "The addresses are listed in docs/api.md."
+
+
+class TaskNotFound(PiVisionError):
+    """There is no such task."""
+
+    code, status = "task-not-found", 404
+    remedy = "It may have been removed after max_age_days; GET /v1/tasks lists what is there."
+
+
+class MethodNotAllowed(PiVisionError):
+    """This address does not take this HTTP method."""
+
+    code, status = "method-not-allowed", 405
+    remedy = "The Allow header names the methods that it takes."
+
+
+class TaskStateConflict(PiVisionError):
+    """The task's state does not allow this."""
+
+    code, status = "task-state-conflict", 409
+    remedy = "Read the task's state; docs/state_machine.md shows what is possible from there."
+
+
+class UploadTooLarge(PiVisionError):
+    """The upload is larger than this machine takes."""
+
+    code, status = "upload-too-large", 413
+    remedy = "Send a smaller file, or raise max_upload_bytes."
+
+
+class ImageTooManyPixels(PiVisionError):
+    """The image has more pixels than this machine decodes."""
+
+    code, status = "image-too-many-pixels", 413
+    remedy = "Scale the image down, or raise max_image_pixels."
+
+
+class ImageUnsupported(PiVisionError):
+    """The image is in no format that PiVision reads."""
+
+    code, status = "image-unsupported", 415
+    remedy = "Send JPEG, PNG, WebP or BMP; the bytes count, not the name."
+
+
+class ImageEmpty(PiVisionError):
+    """The request holds no image."""
+
+    code, status = "image-empty", 422
+    remedy = "Send the picture as the multipart part `image`, or as the body with an image/* content type."
+
+
+class ImageTruncated(PiVisionError):
+    """The image ends too early or is damaged."""
+
+    code, status = "image-truncated", 422
+    remedy = "Send the whole file again."
+
+
+class UnknownOperation(PiVisionError):
+    """There is no such operation."""
+
+    code, status = "unknown-operation", 422
+    remedy = "GET /v1/operations lists them."
+
+
+class InvalidParameter(PiVisionError):
+    """An operation's parameter has the wrong type or lies outside its range."""
+
+    code, status = "invalid-parameter", 422
+    remedy = "GET /v1/operations gives each parameter's type and range."
+
+
+class IdempotencyKeyReused(PiVisionError):
+    """This Idempotency-Key was used for a different request."""
+
+    code, status = "idempotency-key-reused", 422
+    remedy = "Use a new key for each new request, and the same key only to repeat one."
+
+
+class HeaderTooLarge(PiVisionError):
+    """The request's headers are too large."""
+
+    code, status = "header-too-large", 431
+    remedy = "Send fewer or shorter headers."
+
+
+# What the machine cannot do right now
+
+
+class TooManyWaiting(PiVisionError):
+    """Too many requests are waiting for their results already."""
+
+    code, status, retryable = "too-many-waiting", 503, True
+    remedy = "Repeat the request a little later, or without ?wait and read the task afterwards."
+
+
+class DatabaseBusy(PiVisionError):
+    """The database is locked by another process."""
+
+    code, status, retryable = "database-busy", 503, True
+    remedy = "Repeat the request a little later."
+
+
+class DatabaseUnusable(PiVisionError):
+    """The database file is damaged, foreign or out of reach."""
+
+    code, status, retryable = "database-unusable", 503, True
+    remedy = "Look at the database file that the detail names; PiVision never overwrites it."
+
+
+class StorageFull(PiVisionError):
+    """The disk has no room for this above the reserve."""
+
+    code, status, retryable = "storage-full", 507, True
+    remedy = "Free some space, or lower max_age_days or disk_reserve_bytes."
+
+
+# What happens to a task at work
+
+
+class ImageLost(PiVisionError):
+    """The task's image file is gone."""
+
+    code, status = "image-lost", 410
+    remedy = "Send the image again."
+
+
+class ImageUndecodable(PiVisionError):
+    """The image cannot be decoded."""
+
+    code, status = "image-undecodable", 422
+    remedy = "Open the picture in another program and save it anew."
+
+
+class OutOfMemory(PiVisionError):
+    """The operation needs more memory than a task may use."""
+
+    code = "out-of-memory"
+    remedy = "Scale the image down, or raise task_memory_bytes."
+
+
+class OperationFailed(PiVisionError):
+    """The operation could not work on this image."""
+
+    code = "operation-failed"
+    remedy = "Look at the picture; if it is in order, report it together with the detail."
+
+
+class WorkerDied(PiVisionError):
+    """The worker died while it had this task."""
+
+    code = "worker-died"
+    remedy = "The worker's log tells more; retry the task with POST /v1/tasks/ID/retry."
+
+
+class DeadlineExceeded(PiVisionError):
+    """The task took longer than its deadline and its worker was ended."""
+
+    code = "deadline-exceeded"
+    remedy = "Scale the image down, or raise task_deadline_seconds; then POST /v1/tasks/ID/retry."
+
+
+# What stops a program from starting
+
+
+class ConfigInvalid(PiVisionError):
+    """The configuration is wrong."""
+
+    code = "config-invalid"
+    remedy = "Correct the setting that the detail names; docs/configuration.md lists all of them."
+
+
+class PortTaken(PiVisionError):
+    """Another program holds the port."""
+
+    code = "port-taken"
+    remedy = "Stop that program, or choose another port with PIVISION_PORT."

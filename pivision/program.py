@@ -1,0 +1,41 @@
+"""What every supervised program does first: end with its supervisord, and write its log lines alike.
+
+Standard library only, so that the smallest program stays small.
+"""
+
+import ctypes
+import logging
+import os
+import signal
+import sys
+import time
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+
+
+def begin(name: str) -> logging.Logger:
+    """Bind this process's life to its parent's and return the program's logger."""
+    _end_with_parent()
+    logging.Formatter.converter = time.gmtime
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=logging.INFO,
+        format="%(asctime)sZ %(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S",
+        force=True,
+    )
+    return logging.getLogger(name)
+
+
+def _end_with_parent() -> None:
+    """Let the kernel kill this process when its parent dies.
+
+    A supervisord that is killed leaves its programs alive, and an orphaned server would hold the port against its
+    successor. SIGKILL, because a stopped or stuck orphan must go, too; nothing acknowledged depends on a clean end.
+    """
+    parent = os.getppid()
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+    if os.getppid() != parent:  # it died before the kernel knew
+        os.kill(os.getpid(), signal.SIGKILL)
