@@ -1,0 +1,76 @@
+"""A worker's sign of life: a file with the time by which the next sign is due.
+
+The promise stands in CLOCK_BOOTTIME, which no one can set, together with the boot it counts from. A worker that takes a
+task promises the task's deadline, so that a long task needs no thread that could live on while the work hangs.
+Standard library only: health reads these files, too.
+"""
+
+import functools
+import json
+import os
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+IDLE_PROMISE_SECONDS = 15.0
+"""An idle worker looks at the queue every few seconds; three missed looks are no accident."""
+
+MARGIN_SECONDS = 5.0
+"""Between a task's deadline, at which the kernel ends the worker, and the time at which somebody else must."""
+
+
+class Heartbeat(NamedTuple):
+    """One sign of life."""
+
+    pid: int
+    boot_id: str
+    due: float  # CLOCK_BOOTTIME, seconds: the worker is stuck if nothing newer is there by then
+    task_id: int | None  # what it works on
+    deadline: float | None  # CLOCK_BOOTTIME, seconds: when the kernel ends the worker
+
+    def is_fresh(self) -> bool:
+        """Whether the promise was made in this boot and still holds."""
+        return self.boot_id == boot_id() and boottime() < self.due
+
+    def is_past_deadline(self) -> bool:
+        """Whether the deadline of the task it worked on has come, in this boot."""
+        return self.boot_id == boot_id() and self.deadline is not None and boottime() >= self.deadline
+
+
+def boottime() -> float:
+    """Seconds since boot, sleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@functools.cache
+def boot_id() -> str:
+    """The kernel's name for this boot."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def path(run_dir: Path, worker: int) -> Path:
+    """Where worker number `worker` leaves its sign."""
+    return run_dir / f"worker-{worker}.json"
+
+
+def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_seconds: float | None = None) -> None:
+    """Leave a sign: idle, or at work on a task that ends within `deadline_seconds`."""
+    now = boottime()
+    deadline = None if deadline_seconds is None else now + deadline_seconds
+    due = now + IDLE_PROMISE_SECONDS if deadline is None else deadline + MARGIN_SECONDS
+    write_whole(path(run_dir, worker), Heartbeat(os.getpid(), boot_id(), due, task_id, deadline)._asdict())
+
+
+def read(run_dir: Path, worker: int) -> Heartbeat | None:
+    """The last sign of worker number `worker`; None if there is none."""
+    try:
+        return Heartbeat(**json.loads(path(run_dir, worker).read_bytes()))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def write_whole(file: Path, content: object) -> None:
+    """Replace `file` with JSON in one step, so that no reader sees half of it. Not durable: it describes now."""
+    new = file.with_suffix(f".{os.getpid()}.new")
+    new.write_bytes(json.dumps(content).encode())
+    new.replace(file)

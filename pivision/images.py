@@ -1,0 +1,181 @@
+"""Image bytes at rest, each file named by the SHA-256 of its content, in 256 folders.
+
+A received image is written to a file without a name (O_TMPFILE), flushed to the disk, and only then linked under its
+name: a process that dies in between leaves nothing behind. Whoever makes a row for an image shares the lock of its
+folder meanwhile, and whoever removes images without rows takes that lock alone, so that no row is ever made for an
+image that is just being removed.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from pivision.errors import DatabaseBusy, ImageEmpty, ImageLost, StorageFull, UploadTooLarge
+
+_LOCK_TIMEOUT_SECONDS = 5.0
+_CHUNK_BYTES = 256 * 1024
+
+
+class Readable(Protocol):
+    """What an upload comes from: a request's body or a part of a form."""
+
+    def read(self, size: int, /) -> bytes:
+        """At most `size` bytes; none at the end."""
+
+
+class ReceivedImage:
+    """An image that has arrived but has no name yet: gone when it is closed, unless it was kept."""
+
+    def __init__(self, file: BinaryIO, folder: Path, sha256: str, size_bytes: int) -> None:
+        self.sha256 = sha256
+        self.size_bytes = size_bytes
+        self._file = file
+        self._folder = folder / sha256[:2]
+
+    @contextlib.contextmanager
+    def bytes(self) -> Iterator[mmap.mmap]:
+        """The content, mapped and not read: the size of an upload is no matter of memory."""
+        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+            yield content
+
+    @contextlib.contextmanager
+    def kept(self) -> Iterator[None]:
+        """Make the image durable under its name, and protect it from removal until the block ends.
+
+        The block is where the row is made that refers to it.
+        """
+        with _locked(self._folder, fcntl.LOCK_SH) as folder:
+            with _storage_errors():
+                os.fsync(self._file.fileno())
+                with contextlib.suppress(FileExistsError):  # the same picture was sent before
+                    os.link(
+                        f"/proc/self/fd/{self._file.fileno()}", self.sha256, dst_dir_fd=folder, follow_symlinks=True
+                    )
+                os.fsync(folder)
+            yield
+
+
+class Images:
+    """The folder of images. Safe for any number of processes at once."""
+
+    def __init__(self, folder: Path, reserve_bytes: int) -> None:
+        self._folder = folder
+        self._reserve_bytes = reserve_bytes
+        self._make_folders()
+
+    @contextlib.contextmanager
+    def receive(self, stream: Readable, max_bytes: int) -> Iterator[ReceivedImage]:
+        """Take an image from `stream`, up to its end.
+
+        Raises UploadTooLarge, ImageEmpty, StorageFull; in each case nothing is left on the disk.
+        """
+        digest = hashlib.sha256()
+        size_bytes = 0
+        with _storage_errors():
+            descriptor = os.open(self._folder, os.O_TMPFILE | os.O_RDWR, 0o600)
+        with open(descriptor, "w+b", buffering=0) as file:
+            while chunk := stream.read(_CHUNK_BYTES):
+                size_bytes += len(chunk)
+                if size_bytes > max_bytes:
+                    raise UploadTooLarge(f"the image has more than {max_bytes} bytes (max_upload_bytes)")
+                self.require_room(len(chunk))
+                digest.update(chunk)
+                with _storage_errors():
+                    file.write(chunk)
+            if not size_bytes:
+                raise ImageEmpty("the image has no bytes")
+            yield ReceivedImage(file, self._folder, digest.hexdigest(), size_bytes)
+
+    def _make_folders(self) -> None:
+        """All at once and durable, so that receiving an image never waits for a folder of its own."""
+        with _storage_errors():
+            for number in range(256):
+                self._shard_folder(number).mkdir(mode=0o700, parents=True, exist_ok=True)
+            for folder in (self._folder, self._folder.parent):
+                _fsync(folder)
+
+    def require_room(self, size_bytes: int) -> None:
+        """Raise StorageFull if `size_bytes` more would eat into the reserve."""
+        if self.free_bytes() - size_bytes < self._reserve_bytes:
+            free = f"{self.free_bytes()} bytes are free"
+            raise StorageFull(f"{free}, of which {self._reserve_bytes} are the reserve (disk_reserve_bytes)")
+
+    def free_bytes(self) -> int:
+        """What this process may still write on the disk of the images."""
+        disk = os.statvfs(self._folder)
+        return disk.f_bavail * disk.f_frsize
+
+    def path(self, sha256: str) -> Path:
+        """Where the image is, if it is."""
+        return self._folder / sha256[:2] / sha256
+
+    def read(self, sha256: str) -> bytes:
+        """The image's bytes. Raises ImageLost."""
+        try:
+            return self.path(sha256).read_bytes()
+        except OSError as error:
+            raise ImageLost(f"image {sha256[:12]}…: {error.strerror}") from None
+
+    def remove_unreferenced(self, sha256s: set[str], is_referenced: Callable[[str], bool]) -> None:
+        """Remove those of the images that nothing refers to, unless their folder is in use just now."""
+        for sha256 in sha256s:
+            file = self.path(sha256)
+            with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(file.parent, fcntl.LOCK_EX, 0):
+                if not is_referenced(sha256):
+                    file.unlink()
+
+    def shard(self, number: int) -> set[str]:
+        """The images in one of the 256 folders: a share small enough to be looked through in passing."""
+        try:
+            return {file.name for file in self._shard_folder(number).iterdir()}
+        except FileNotFoundError:
+            return set()
+
+    def _shard_folder(self, number: int) -> Path:
+        return self._folder / f"{number:02x}"
+
+
+def _fsync(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _locked(folder: Path, kind: int, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[int]:
+    """Hold flock on `folder` and yield its descriptor. The kernel lets go of it when this process dies.
+
+    Raises BlockingIOError at once when no wait was allowed, else DatabaseBusy when the wait was in vain.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        give_up = time.monotonic() + timeout_seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if not timeout_seconds:
+                    raise
+                if time.monotonic() >= give_up:
+                    raise DatabaseBusy(f"{folder} is locked by another process") from None
+                time.sleep(0.005)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def _storage_errors() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageFull(f"the image cannot be written: {error.strerror}") from error

@@ -1,0 +1,118 @@
+-- Every statement of the store, by name. Each write is one statement, and so takes the write lock when it begins:
+-- a transaction that reads first and writes later can fail with SQLITE_BUSY_SNAPSHOT however long it would wait.
+
+-- name: add
+-- The client's task. The row is durable when this returns: the image was made durable before.
+INSERT INTO task (
+    state, operations, source, image_sha256, image_format, image_width_px, image_height_px, image_size_bytes,
+    idempotency_key, created_at
+) VALUES (
+    'queued', :operations, :source, :sha256, :format, :width_px, :height_px, :size_bytes, :idempotency_key, :now
+)
+ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
+RETURNING *;
+
+-- name: by_idempotency_key
+SELECT * FROM task WHERE idempotency_key = :idempotency_key;
+
+-- name: get
+SELECT * FROM task WHERE id = :id;
+
+-- name: list
+-- Newest first; the cursor is the last id that the client has seen, so that new tasks do not shift the pages.
+SELECT * FROM task WHERE id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: list_by_state
+SELECT * FROM task WHERE state = :state AND id < :before ORDER BY id DESC LIMIT :limit;
+
+-- name: counts
+SELECT state, count(*) AS tasks FROM task GROUP BY state;
+
+-- name: is_queue_empty
+-- Asked before a claim, which would take the write lock even to find nothing.
+SELECT NOT EXISTS (SELECT 1 FROM task WHERE state = 'queued') AS is_empty;
+
+-- name: claim
+-- The attempt is counted in the commit that gives the task away: whatever happens next, this attempt has been.
+UPDATE task SET state = 'running', worker = :worker, attempt = attempt + 1, started_at = :now
+WHERE id = (SELECT id FROM task WHERE state = 'queued' ORDER BY id LIMIT 1)
+RETURNING *;
+
+-- name: finish
+-- Fenced: whoever was taken for dead and is not must not overwrite what its successor does.
+UPDATE task SET state = 'done', worker = NULL, result = :result, finished_at = :now,
+    finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: fail
+-- Fenced like finish. The result keeps what each operation said.
+UPDATE task SET state = 'failed', worker = NULL, result = :result, error_code = :code, error_detail = :detail,
+    finished_at = :now, finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: hand_back
+-- Fenced like finish. A worker that is asked to stop gives the attempt back, too.
+UPDATE task SET state = 'queued', worker = NULL, attempt = attempt - 1, started_at = NULL
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: running
+SELECT * FROM task WHERE state = 'running' ORDER BY id;
+
+-- name: requeue
+-- The worker of this attempt is dead, and attempts remain.
+UPDATE task SET state = 'queued', worker = NULL, started_at = NULL
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: quarantine
+-- The worker of this attempt is dead, and it was the last one.
+UPDATE task SET state = 'quarantined', worker = NULL, error_code = :code, error_detail = :detail, finished_at = :now,
+    finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: cancel
+UPDATE task SET state = 'cancelled', finished_at = :now,
+    finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
+WHERE id = :id AND state = 'queued'
+RETURNING *;
+
+-- name: retry
+-- A person asks for it: the attempts start anew.
+UPDATE task SET state = 'queued', attempt = 0, result = NULL, error_code = NULL, error_detail = NULL, started_at = NULL,
+    finished_at = NULL, finished_running_seconds = NULL
+WHERE id = :id AND state IN ('failed', 'quarantined', 'cancelled')
+RETURNING *;
+
+-- name: tick
+-- Within one boot the clock goes on by what CLOCK_BOOTTIME went on; a new boot adds what it has been up so far.
+UPDATE appliance_clock SET
+    running_seconds = running_seconds + CASE
+        WHEN boot_id = :boot_id THEN max(0, :boottime_seconds - boottime_seconds) ELSE :boottime_seconds END,
+    boot_id = :boot_id,
+    boottime_seconds = :boottime_seconds
+WHERE boot_id != :boot_id OR boottime_seconds < :boottime_seconds;
+
+-- name: remove_expired
+-- Quarantined tasks wait for a person, however long.
+DELETE FROM task WHERE id IN (
+    SELECT id FROM task
+    WHERE finished_running_seconds <= (SELECT running_seconds FROM appliance_clock) - :max_age_seconds
+        AND state != 'quarantined'
+    ORDER BY finished_running_seconds, id LIMIT :limit
+)
+RETURNING id, image_sha256;
+
+-- name: remove_oldest
+-- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits.
+DELETE FROM task WHERE id IN (
+    SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
+    ORDER BY finished_running_seconds, id LIMIT :limit
+)
+RETURNING id, image_sha256;
+
+-- name: is_image_referenced
+SELECT EXISTS (SELECT 1 FROM task WHERE image_sha256 = :sha256) AS is_referenced;
