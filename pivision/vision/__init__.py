@@ -1,0 +1,37 @@
+"""The vision: one file for each operation, array in and result out. No store, no settings, no HTTP.
+
+A frame is a BGR array (H, W, 3) of uint8, upright; the results are the types of `pivision.operations`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import cv2
+import msgspec
+
+from pivision.errors import OperationFailed, OutOfMemory
+from pivision.operations import OperationCall
+from pivision.vision import codes, quality
+from pivision.vision.frame import Frame
+
+_FUNCTIONS: dict[str, Callable[[Frame, Any], msgspec.Struct]] = {
+    "codes": codes.read_codes,
+    "quality": quality.measure_quality,
+}
+
+
+def run(call: OperationCall, frame: Frame) -> msgspec.Struct:
+    """Run one operation on an upright frame and return its result, as `pivision.operations` declares it.
+
+    Raises OutOfMemory, OperationFailed.
+    """
+    try:
+        return _FUNCTIONS[call.name](frame, call.params)
+    except MemoryError:
+        raise OutOfMemory(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels") from None
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise OutOfMemory(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels") from None
+        raise OperationFailed(f"{call.name}: {error.err}") from error
+    except (ValueError, RuntimeError) as error:  # what bindings raise for what their C++ throws
+        raise OperationFailed(f"{call.name}: {error}") from error

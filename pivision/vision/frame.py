@@ -1,0 +1,48 @@
+"""From a picture's bytes to an upright frame."""
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from pivision.errors import ImageUndecodable, OutOfMemory
+
+Frame = npt.NDArray[np.uint8]
+"""BGR, (H, W, 3), uint8, C-contiguous."""
+
+# How to turn a picture upright: whether to swap its axes, then what to flip (cv2.flip's code). EXIF 2.3, 4.6.4 A.
+_UPRIGHT: dict[int, tuple[bool, int | None]] = {
+    1: (False, None),
+    2: (False, 1),
+    3: (False, -1),
+    4: (False, 0),
+    5: (True, None),
+    6: (True, 1),
+    7: (True, -1),
+    8: (True, 0),
+}
+
+
+def decode(data: bytes, orientation: int = 1) -> Frame:
+    """Decode JPEG, PNG, WebP or BMP and turn it upright by its EXIF orientation, 1 to 8.
+
+    OpenCV is told to leave the orientation alone: it knows that of a JPEG only, and browsers know all.
+    Grey and transparent pictures come back as BGR, too; transparency is dropped.
+
+    Raises ImageUndecodable, OutOfMemory.
+    """
+    try:
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+    except MemoryError:
+        raise OutOfMemory("decoding the image") from None
+    except cv2.error as error:
+        if error.code == cv2.Error.StsNoMem:
+            raise OutOfMemory("decoding the image") from None
+        raise ImageUndecodable(f"OpenCV: {error.err}") from error
+    if frame is None:
+        raise ImageUndecodable("OpenCV finds no picture in it")
+    swap_axes, flip = _UPRIGHT[orientation]
+    if swap_axes:
+        frame = cv2.transpose(frame)
+    if flip is not None:
+        frame = cv2.flip(frame, flip)
+    return np.asarray(frame, np.uint8)
