@@ -1,0 +1,215 @@
+"""The worker: claim a task, decode its image once, run its operations, finish it. One task at a time, one process each.
+
+Run as `python -m pivision.worker NUMBER`. It may be killed at any moment: its attempt was counted when it claimed the
+task, its lock is dropped by the kernel, and the next worker that starts puts the task back.
+"""
+
+import fcntl
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pivision import config, doorbell, heartbeat, operations, picture, program, vision
+from pivision.errors import DatabaseBusy, DeadlineExceeded, PiVisionError, StorageFull, WorkerDied
+from pivision.images import Images
+from pivision.retention import Retention
+from pivision.store import Store
+from pivision.task import Task, TaskError
+from pivision.vision import frame
+
+HAND_BACK_AFTER_SECONDS = 8.0
+"""How long a task may go on after SIGTERM. conf/supervisord.conf's stopwaitsecs is longer."""
+
+_LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
+_HOUSEKEEPING_SECONDS = 60.0
+_LOCK_TIMEOUT_SECONDS = 10.0
+
+
+class Worker:
+    """Worker number `number` of this appliance."""
+
+    def __init__(self, number: int, settings: config.Settings) -> None:
+        self._number = number
+        self._settings = settings
+        self._log = program.begin(f"worker-{number}")
+        settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._lock = _lock(_lock_file(settings.run_dir, number), _LOCK_TIMEOUT_SECONDS)
+        self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
+        self._store = Store(settings.database, settings.database_timeout_seconds)
+        self._images = Images(settings.images_dir, settings.disk_reserve_bytes)
+        self._retention = Retention(
+            self._store,
+            self._images,
+            settings.max_age_days,
+            wanted_free_bytes=settings.disk_reserve_bytes + settings.max_upload_bytes,
+        )
+        self._housekeeping_due = time.monotonic()
+        self._stopping = threading.Event()
+        self._stopped = threading.Event()
+        self._task: Task | None = None
+
+    def run(self) -> None:
+        """Work until SIGTERM."""
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before any thread, so that all inherit it
+        threading.Thread(target=self._await_stop, daemon=True).start()
+        self._limit_memory()
+        heartbeat.beat(self._settings.run_dir, self._number)
+        self._log.info("ready")
+        while not self._stopping.is_set():
+            try:
+                self._keep_house()
+                self._task = self._store.claim(self._number)
+                if self._task is not None:
+                    self._work_on(self._task)
+                    self._task = None
+                    continue
+            except (DatabaseBusy, StorageFull) as error:  # passes by itself
+                self._log.warning("%s: %s", error.code, error)
+            heartbeat.beat(self._settings.run_dir, self._number)
+            self._bell.wait(_LOOK_SECONDS)
+        self._stopped.set()
+        self._log.info("stopped")
+
+    def _work_on(self, task: Task) -> None:
+        deadline_seconds = self._settings.task_deadline_seconds
+        heartbeat.beat(self._settings.run_dir, self._number, task.id, deadline_seconds)
+        signal.setitimer(signal.ITIMER_REAL, deadline_seconds)  # SIGALRM's default action ends this process, even in C
+        try:
+            result, error = self._result_of(task)
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        while not self._stopping.is_set():
+            try:
+                finished = self._store.finish(task, result) if error is None else self._store.fail(task, error, result)
+            except (DatabaseBusy, StorageFull) as obstacle:  # passes by itself, and the work need not be done again
+                self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
+                heartbeat.beat(self._settings.run_dir, self._number)
+                self._bell.wait(_LOOK_SECONDS)
+                continue
+            if not finished:
+                self._log.warning("task %d is no longer ours, its result is dropped", task.id)
+            doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
+            return
+
+    def _result_of(self, task: Task) -> tuple[bytes, TaskError | None]:
+        """The task's result as JSON, and an error if no operation has one."""
+        outcomes: dict[str, dict[str, Any]] = {}
+        error: TaskError | None = None
+        try:
+            calls = operations.parse(bytes(task.operations))
+            data = self._images.read(task.image.sha256)
+            upright = frame.decode(data, picture.inspect(data).orientation)
+        except PiVisionError as refusal:
+            return b"{}", _task_error(refusal)
+        for call in calls:
+            started = time.perf_counter()
+            try:
+                outcome = msgspec.to_builtins(vision.run(call, upright))
+            except PiVisionError as refusal:
+                error = error or _task_error(refusal)
+                outcome = {"error": _task_error(refusal)}
+            milliseconds = round((time.perf_counter() - started) * 1000, 3)
+            outcomes[call.name] = {"milliseconds": milliseconds, **outcome}
+        all_failed = all("error" in outcome for outcome in outcomes.values())
+        return msgspec.json.encode(outcomes), error if all_failed else None
+
+    def _keep_house(self) -> None:
+        if time.monotonic() < self._housekeeping_due:
+            return
+        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
+        self._put_back_abandoned()
+        self._retention.step()
+
+    def _put_back_abandoned(self) -> None:
+        """Requeue or quarantine what dead workers had. Their locks tell that they are dead: the kernel drops them."""
+        for task in self._store.running():
+            if task.worker == self._number:
+                self._put_back(task)
+            elif task.worker is not None and (lock := _try_lock(_lock_file(self._settings.run_dir, task.worker))):
+                self._put_back(task)
+                os.close(lock)
+
+    def _put_back(self, task: Task) -> None:
+        cause = self._cause_of_death(task)
+        if task.attempt < self._settings.max_attempts:
+            if self._store.requeue(task):
+                self._log.warning("task %d is queued again after attempt %d: %s", task.id, task.attempt, cause.detail)
+        elif self._store.quarantine(task, cause):
+            self._log.error("task %d is quarantined after attempt %d: %s", task.id, task.attempt, cause.detail)
+            doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
+
+    def _cause_of_death(self, task: Task) -> TaskError:
+        last = heartbeat.read(self._settings.run_dir, task.worker or 0)
+        attempt = f"on attempt {task.attempt} of {self._settings.max_attempts}"
+        if last and last.task_id == task.id and last.is_past_deadline():
+            seconds = self._settings.task_deadline_seconds
+            return _task_error(DeadlineExceeded(f"its worker was ended after {seconds:g} s, {attempt}"))
+        return _task_error(WorkerDied(f"its worker died at work {attempt}"))
+
+    def _limit_memory(self) -> None:
+        """Let a task map task_memory_bytes more than this process has mapped now; beyond that, allocations fail."""
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+        limit = pages * resource.getpagesize() + self._settings.task_memory_bytes
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+
+    def _await_stop(self) -> None:
+        """On SIGTERM let the task at hand finish, or hand it back if that takes too long.
+
+        A thread, because a signal handler would have to wait until OpenCV returns to the interpreter.
+        """
+        signal.sigwait({signal.SIGTERM})
+        self._stopping.set()
+        doorbell.ring(doorbell.worker_bell(self._settings.run_dir, self._number))
+        if self._stopped.wait(HAND_BACK_AFTER_SECONDS):
+            return
+        if (task := self._task) and self._store.hand_back(task):
+            self._log.info("stopped, task %d handed back", task.id)
+        os._exit(0)
+
+
+def _task_error(error: PiVisionError) -> TaskError:
+    return TaskError(error.code, str(error))
+
+
+def _lock_file(run_dir: Path, number: int) -> Path:
+    return run_dir / f"worker-{number}.lock"
+
+
+def _try_lock(file: Path) -> int | None:
+    """Lock `file` and return its descriptor, which must stay open; None if a living process has it."""
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _lock(file: Path, timeout_seconds: float) -> int:
+    """Lock `file`. Another worker may hold it for a moment to see whether we are dead."""
+    give_up = time.monotonic() + timeout_seconds
+    while (descriptor := _try_lock(file)) is None:
+        if time.monotonic() >= give_up:
+            raise SystemExit(f"{file} is locked: another worker with this number is running")
+        time.sleep(0.05)
+    return descriptor
+
+
+def main() -> None:
+    """`python -m pivision.worker NUMBER`, with NUMBER from 1."""
+    try:
+        Worker(int(sys.argv[1]), config.load()).run()
+    except PiVisionError as error:
+        sys.exit(f"{error.code}: {error}\n{error.remedy}")
+
+
+if __name__ == "__main__":
+    main()
