@@ -1,0 +1,78 @@
+"""Errors as answers: RFC 9457 problem details with a stable `code`, whoever found the error."""
+
+import logging
+from typing import Any
+
+import falcon
+import msgspec
+
+from pivision.errors import (
+    HeaderTooLarge,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    PiVisionError,
+    Unauthorized,
+    UploadTooLarge,
+)
+
+CONTENT_TYPE = "application/problem+json"
+RETRY_AFTER_SECONDS = 2
+
+_OF_STATUS: dict[int, type[PiVisionError]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: UploadTooLarge,
+    431: HeaderTooLarge,
+}
+
+
+def body(error: PiVisionError) -> bytes:
+    """The problem details of an error, as JSON."""
+    return msgspec.json.encode(
+        {
+            "type": f"urn:pivision:error:{error.code}",
+            "title": error.title(),
+            "status": error.status,
+            "code": error.code,
+            "detail": str(error),
+            "remedy": error.remedy,
+            "retryable": error.retryable,
+        }
+    )
+
+
+def of_status(status: int, detail: str) -> PiVisionError:
+    """The error of our tree for an HTTP status that Falcon or waitress came to by itself."""
+    kind = _OF_STATUS.get(status, InvalidRequest if status < 500 else PiVisionError)
+    return kind(detail)
+
+
+def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+    """Let `app` answer every error as a problem."""
+    app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(falcon.HTTPError, _of_falcon)
+    app.add_error_handler(PiVisionError, _of_ours)
+
+
+def _of_ours(req: falcon.Request, resp: falcon.Response, error: PiVisionError, params: dict[str, Any]) -> None:
+    resp.status = error.status
+    resp.content_type = CONTENT_TYPE
+    resp.data = body(error)
+    if error.retryable:
+        resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
+    if isinstance(error, Unauthorized):
+        resp.set_header("WWW-Authenticate", "Bearer")
+
+
+def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPError, params: dict[str, Any]) -> None:
+    for name, value in dict(error.headers or {}).items():
+        resp.set_header(name, value)
+    ours = of_status(error.status_code, error.description or error.title or "")
+    _of_ours(req, resp, ours, params)
+    resp.status = error.status_code
+
+
+def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+    logging.getLogger("server").exception("%s %s", req.method, req.path)
+    _of_ours(req, resp, PiVisionError("the server's log has the details"), params)

@@ -1,0 +1,114 @@
+"""Is it alive, can it work, and how is it: /healthz, /readyz, /v1/system."""
+
+import json
+import platform
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import falcon
+import msgspec
+import psutil
+
+from pivision import __version__, heartbeat
+from pivision.config import Settings
+from pivision.errors import PiVisionError
+from pivision.images import Images
+from pivision.store import Store
+
+_PACKAGES = ("opencv-python", "zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
+
+
+class Alive:
+    """/healthz: touches nothing that could block, so that it tells of this process and of nothing else."""
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 whenever the server can answer at all."""
+        resp.data = b'{"status":"ok"}'
+
+
+class Ready:
+    """/readyz: can a task be taken and finished."""
+
+    def __init__(self, settings: Settings, store: Store, images: Images) -> None:
+        self._settings = settings
+        self._store = store
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """200 if all is there that a task needs, else 503; either way with what was found."""
+        checks = {"database": self._database(), "disk": self._disk(), "worker": self._worker()}
+        is_ready = all(found == "ok" for found in checks.values())
+        resp.status = falcon.HTTP_200 if is_ready else falcon.HTTP_503
+        resp.data = msgspec.json.encode({"status": "ready" if is_ready else "not ready", "checks": checks})
+
+    def _database(self) -> str:
+        try:
+            self._store.page(1)
+        except PiVisionError as error:
+            return error.code
+        return "ok"
+
+    def _disk(self) -> str:
+        try:
+            self._images.require_room(0)
+        except PiVisionError as error:
+            return error.code
+        return "ok"
+
+    def _worker(self) -> str:
+        beats = (heartbeat.read(self._settings.run_dir, worker) for worker in range(1, self._settings.workers + 1))
+        return "ok" if any(beat and beat.is_fresh() for beat in beats) else "no worker has given a sign of life lately"
+
+
+class System:
+    """/v1/system: everything that one wants to know from afar."""
+
+    def __init__(self, settings: Settings, store: Store, images: Images) -> None:
+        self._settings = settings
+        self._store = store
+        self._images = images
+        self._versions = {
+            "pivision": __version__,
+            "python": platform.python_version(),
+            **{package: metadata.version(package) for package in _PACKAGES},
+        }
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Versions, tasks by state, workers, what health has seen and done, disk, memory, temperature."""
+        memory = psutil.virtual_memory()
+        resp.data = msgspec.json.encode(
+            {
+                "versions": self._versions,
+                "machine": platform.machine(),
+                "uptime_seconds": round(heartbeat.boottime()),
+                "tasks": self._store.counts(),
+                "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
+                "health": _health(self._settings.run_dir / "health.json"),
+                "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
+                "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
+                "temperature_celsius": _temperature_celsius(),
+            }
+        )
+
+    def _worker(self, number: int) -> dict[str, Any]:
+        beat = heartbeat.read(self._settings.run_dir, number)
+        if beat is None:
+            return {"number": number, "pid": None, "is_fresh": False, "task_id": None}
+        return {"number": number, "pid": beat.pid, "is_fresh": beat.is_fresh(), "task_id": beat.task_id}
+
+
+def _health(file: Path) -> Any:
+    try:
+        return json.loads(file.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _temperature_celsius() -> float | None:
+    """The processor's, where the kernel tells: `cpu_thermal` on a Pi, `coretemp` on a PC."""
+    sensors = psutil.sensors_temperatures()
+    for name in ("cpu_thermal", "coretemp"):
+        if sensors.get(name):
+            return float(sensors[name][0].current)
+    return None

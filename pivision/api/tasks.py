@@ -1,0 +1,120 @@
+"""/v1/tasks: make tasks, read, cancel and retry them."""
+
+from collections.abc import Callable
+
+import falcon
+import msgspec
+
+from pivision.api.uploads import Uploads
+from pivision.api.waiting import Waiting
+from pivision.errors import ImageLost, InvalidRequest
+from pivision.images import Images
+from pivision.store import Store
+from pivision.task import State, Task
+
+_PAGE_DEFAULT, _PAGE_LIMIT = 50, 200
+_MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp"}
+
+
+class Tasks:
+    """/v1/tasks"""
+
+    def __init__(
+        self,
+        store: Store,
+        uploads: Uploads,
+        waiting: Waiting,
+        max_wait_seconds: float,
+        ring_workers: Callable[[], None],
+    ) -> None:
+        self._store = store
+        self._uploads = uploads
+        self._waiting = waiting
+        self._max_wait_seconds = max_wait_seconds
+        self._ring_workers = ring_workers
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Make a task of the picture and its operations; with ?wait=SECONDS, answer when it has finished."""
+        wait_seconds = req.get_param_as_float("wait", min_value=0, max_value=self._max_wait_seconds, default=0.0)
+        if not wait_seconds:
+            task = self._create(req, resp)
+        else:
+            with self._waiting.seat():
+                task = self._create(req, resp)
+                task = self._waiting.until_finished(task.id, wait_seconds, self._store.get)
+        resp.status = falcon.HTTP_201
+        resp.location = f"/v1/tasks/{task.id}"
+        resp.data = msgspec.json.encode(task)
+
+    def _create(self, req: falcon.Request, resp: falcon.Response) -> Task:
+        with self._uploads.receive(req) as (image, new), image.kept():
+            task, is_new = self._store.add(new)
+        if is_new:
+            self._ring_workers()
+        else:
+            resp.set_header("Idempotent-Replayed", "true")
+        return task
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The newest tasks, a page at a time; `next` is the cursor of the page behind, null on the last."""
+        limit = req.get_param_as_int("limit", min_value=1, max_value=_PAGE_LIMIT, default=_PAGE_DEFAULT)
+        before = req.get_param_as_int("cursor", min_value=1, max_value=1 << 62)
+        tasks = self._store.page(limit + 1, before, _state(req.get_param("state")))  # one more tells of another page
+        page = tasks[:limit]
+        resp.data = msgspec.json.encode({"tasks": page, "next": str(page[-1].id) if len(tasks) > limit else None})
+
+
+class OneTask:
+    """/v1/tasks/{task_id}"""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """The task as it is now."""
+        resp.data = msgspec.json.encode(self._store.get(task_id))
+
+    def on_delete(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """Cancel a task that still waits."""
+        resp.data = msgspec.json.encode(self._store.cancel(task_id))
+
+
+class Retry:
+    """/v1/tasks/{task_id}/retry"""
+
+    def __init__(self, store: Store, ring_workers: Callable[[], None]) -> None:
+        self._store = store
+        self._ring_workers = ring_workers
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """Queue a failed, quarantined or cancelled task again."""
+        task = self._store.retry(task_id)
+        self._ring_workers()
+        resp.data = msgspec.json.encode(task)
+
+
+class TaskImage:
+    """/v1/tasks/{task_id}/image"""
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self._store = store
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """The picture as it was sent."""
+        image = self._store.get(task_id).image
+        try:
+            resp.stream = self._images.path(image.sha256).open("rb")
+        except FileNotFoundError:
+            raise ImageLost(f"the image of task {task_id} is gone") from None
+        resp.content_length = image.size_bytes
+        resp.content_type = _MEDIA_TYPES[image.format]
+
+
+def _state(text: str | None) -> State | None:
+    if text is None:
+        return None
+    try:
+        return State(text)
+    except ValueError:
+        raise InvalidRequest(f"there is no state {text!r}; there are: {', '.join(State)}") from None

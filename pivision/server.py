@@ -1,0 +1,136 @@
+"""The server: waitress around the API. Never imports OpenCV, so that it is back in a moment.
+
+Run as `python -m pivision.server`.
+"""
+
+import logging
+import signal
+import sys
+import threading
+from typing import Any
+
+from waitress.adjustments import Adjustments
+from waitress.channel import HTTPChannel
+from waitress.server import TcpWSGIServer
+from waitress.task import ErrorTask, ThreadedTaskDispatcher
+
+from pivision import config, doorbell, program
+from pivision.api import problems
+from pivision.api.app import create_app
+from pivision.api.waiting import Waiting
+from pivision.errors import PiVisionError
+from pivision.images import Images
+from pivision.store import Store
+
+_ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
+_CONNECTIONS = 512
+_IDLE_SECONDS = 30
+_RESERVED_PATH = "/healthz"
+
+
+class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """What waitress refuses by itself, as a problem like every other error."""
+
+    def execute(self) -> None:
+        """Write the answer and close the connection."""
+        refused = self.request.error
+        error = problems.of_status(refused.code, refused.body)
+        answer = problems.body(error)
+        self.status = f"{refused.code} {refused.reason}"
+        self.response_headers.append(("Content-Type", problems.CONTENT_TYPE))
+        self.content_length = len(answer)
+        self.set_close_on_finish()
+        self.write(answer)
+
+
+class Channel(HTTPChannel):  # type: ignore[misc]
+    """One connection."""
+
+    error_task_class = ProblemTask
+
+
+class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
+    """Threads for the requests, and one more that answers nothing but /healthz.
+
+    Whatever holds the others, be it a locked database or a full disk, health sees a server that is alive.
+    """
+
+    def __init__(self, threads: int) -> None:
+        super().__init__()
+        self.queue_logger.setLevel("ERROR")  # one warning for each queued request would wear out the SD card
+        self._reserved = ThreadedTaskDispatcher()
+        self._reserved.queue_logger.setLevel("ERROR")
+        self.set_thread_count(threads)
+        self._reserved.set_thread_count(1)
+
+    def add_task(self, task: Channel) -> None:
+        """Queue a connection whose next request is complete."""
+        is_reserved = task.requests[0].path == _RESERVED_PATH
+        self._reserved.add_task(task) if is_reserved else super().add_task(task)
+
+    def shutdown(self, *arguments: Any, **options: Any) -> bool:
+        """Stop the threads once they have answered."""
+        self._reserved.shutdown(*arguments, **options)
+        return bool(super().shutdown(*arguments, **options))
+
+
+def serve(settings: config.Settings) -> None:
+    """Serve until SIGTERM. Raises OSError when the port is taken."""
+    log = logging.getLogger("server")
+    settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    store = Store(settings.database, settings.database_timeout_seconds)
+    images = Images(settings.images_dir, settings.disk_reserve_bytes)
+    waiting = Waiting(seats=settings.server_threads - 2)
+    bell = doorbell.Doorbell(doorbell.server_bell(settings.run_dir))
+    worker_bells = [doorbell.worker_bell(settings.run_dir, number) for number in range(1, settings.workers + 1)]
+
+    def ring_workers() -> None:
+        for worker_bell in worker_bells:
+            doorbell.ring(worker_bell)
+
+    def listen() -> None:
+        while True:
+            for message in bell.wait(timeout_seconds=60):
+                waiting.wake(int(message))
+
+    def stop(*_: object) -> None:
+        waiting.close()
+        raise SystemExit
+
+    app = create_app(settings, store, images, waiting, ring_workers)
+    TcpWSGIServer.channel_class = Channel
+    server = TcpWSGIServer(
+        app,
+        dispatcher=Dispatcher(settings.server_threads),
+        adj=Adjustments(
+            host=settings.host,
+            port=settings.port,
+            threads=settings.server_threads,
+            connection_limit=_CONNECTIONS,
+            channel_timeout=_IDLE_SECONDS,
+            cleanup_interval=10,
+            max_request_body_size=settings.max_upload_bytes + _ENVELOPE_BYTES,
+            asyncore_use_poll=True,  # select() ends at descriptor 1024
+            ident=None,
+        ),
+    )
+    threading.Thread(target=listen, daemon=True).start()
+    signal.signal(signal.SIGTERM, stop)
+    log.info("listening on %s:%s", settings.host, server.effective_port)
+    server.run()
+    log.info("stopped")
+
+
+def main() -> None:
+    """`python -m pivision.server`"""
+    program.begin("server")
+    try:
+        serve(config.load())
+    except PiVisionError as error:
+        sys.exit(f"{error.code}: {error}\n{error.remedy}")
+    except OSError as error:
+        sys.exit(f"the server cannot start: {error}")
+
+
+if __name__ == "__main__":
+    main()
