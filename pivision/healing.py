@@ -1,0 +1,79 @@
+"""When to heal a program, and how: pure decisions, told the time. docs/healing.md says the same in words.
+
+Standard library only.
+"""
+
+import enum
+from typing import NamedTuple
+
+from pivision.supervision import Program
+
+MISSES = 3
+"""How many polls in a row the server may leave unanswered: one is an accident, three are none."""
+
+GRACE_SECONDS = 20.0
+"""After a process has appeared: a Pi takes its time to import OpenCV from an SD card."""
+
+PAUSES_SECONDS = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
+"""Before the first, second, … healing of the same program. The last one repeats: never give up, never flap."""
+
+WELL_SECONDS = 600.0
+"""A program that has needed nothing for this long starts with the first pause again."""
+
+
+class Remedy(enum.StrEnum):
+    """What health may do."""
+
+    KILL = "kill"  # of a process that does not answer; supervisord's autorestart brings it back
+    START = "start"  # of a program that supervisord has given up
+
+
+class Finding(NamedTuple):
+    """What is wrong with a program and what would mend it."""
+
+    remedy: Remedy
+    cause: str
+
+
+class Patient:
+    """One program as health has seen it so far. Times are of one monotonic clock, in seconds."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._pid = 0
+        self._seen_since = 0.0
+        self._misses = 0
+        self._healed = 0
+        self._last_healed = 0.0
+
+    def examine(self, program: Program, now: float, complaint: str | None) -> Finding | None:
+        """Take note of one look: the program's state, and what its own sign of life lacks (None: nothing).
+
+        STOPPED and STOPPING are somebody's will, STARTING and BACKOFF are supervisord's work: both are left alone.
+        """
+        if program.pid != self._pid:
+            self._pid, self._seen_since, self._misses = program.pid, now, 0
+        if program.state in ("FATAL", "EXITED"):
+            return Finding(Remedy.START, f"supervisord has given it up: {program.state}")
+        if program.state != "RUNNING" or now - self._seen_since < GRACE_SECONDS:
+            self._misses = 0
+            return None
+        self._misses = self._misses + 1 if complaint else 0
+        if self._misses < MISSES:
+            return None
+        return Finding(Remedy.KILL, f"{complaint}, {self._misses} looks in a row")
+
+    def pause_left(self, now: float) -> float:
+        """How many seconds the next healing must still wait."""
+        if now - self._last_healed > WELL_SECONDS:
+            self._healed = 0
+        if not self._healed:
+            return 0.0
+        pause_seconds = PAUSES_SECONDS[min(self._healed, len(PAUSES_SECONDS) - 1)]
+        return max(0.0, self._last_healed + pause_seconds - now)
+
+    def healed(self, now: float) -> None:
+        """Count a healing; the process that comes next gets its grace."""
+        self._healed += 1
+        self._last_healed = now
+        self._misses = 0
