@@ -1,0 +1,72 @@
+"""Makes everything ready that supervisord relies on, and then becomes supervisord.
+
+Folders, secrets and settings are in order, or there is one clear line, before anything runs: supervisord itself ends
+for good when a log folder or a variable is missing.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import NoReturn
+
+from pivision import port, tokens
+from pivision.config import ROOT, Settings
+
+CONF = ROOT / "conf" / "supervisord.conf"
+_WEB_PASSWORD = "supervisor-web-password"  # noqa: S105  # the name of the file
+_RUN_TOKEN = "run"  # noqa: S105  # the name of the token
+
+
+def run(settings: Settings, unattended: bool) -> NoReturn:
+    """Become supervisord, which starts the programs.
+
+    Attended, the port must be free, and a fresh token is made and printed. Unattended, at boot, there is nobody to read
+    it, and a port that is held is health's business: the server starts once it is free.
+    Raises PortTaken.
+    """
+    os.umask(0o077)  # supervisord in the foreground ignores its own setting
+    for folder in (settings.data_dir, settings.log_dir, settings.run_dir, settings.secrets_dir):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not unattended:
+        port.require_free(settings.host, settings.port)
+        port.require_free("127.0.0.1", settings.supervisor_port)
+        _greet(settings)
+    environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
+    os.execve(
+        sys.executable, [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(CONF)], environment
+    )
+
+
+def _greet(settings: Settings) -> None:
+    address = f"http://127.0.0.1:{settings.port}/"
+    if settings.auth == "token":
+        address += f"?token={tokens.create(settings.secrets_dir, _RUN_TOKEN)}"
+    print(f"\n    PiVision: {address}\n\n    Ctrl-C stops it; its logs are in {settings.log_dir}\n", flush=True)
+
+
+def _for_conf(settings: Settings) -> dict[str, str]:
+    """What conf/supervisord.conf needs beyond the settings."""
+    return {
+        "PIVISION_ROOT": str(ROOT),
+        "PIVISION_PYTHON": sys.executable,
+        "PIVISION_WEB_PASSWORD_SHA": _hashed(_web_password(settings.secrets_dir / _WEB_PASSWORD)),
+    }
+
+
+def _web_password(file: Path) -> str:
+    """The password of supervisord's web page: made once, for its owner to read in the file."""
+    with contextlib.suppress(FileNotFoundError):
+        return file.read_text(encoding="ascii").strip()
+    password = secrets.token_urlsafe(24)
+    new = file.with_suffix(".new")
+    new.write_text(password + "\n", encoding="ascii")
+    new.replace(file)
+    return password
+
+
+def _hashed(password: str) -> str:
+    """As supervisord takes it: then the password itself stands in no configuration, no environment and no `ps`."""
+    return "{SHA}" + hashlib.sha1(password.encode()).hexdigest()  # noqa: S324  # supervisord's format; 192 random bits
