@@ -1,0 +1,1 @@
+"""How fast and how small: measured side by side in one run, never asserted. `make bench` prints the tables."""
