@@ -2,6 +2,7 @@
 
 PYTHON ?= python3
 VENV := .venv
+OPENCV := $(shell sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: run test check format bench clean
@@ -37,8 +38,11 @@ $(VENV)/bin/python:
 
 $(VENV)/installed: requirements.txt | $(VENV)/bin/python
 	$(VENV)/bin/python -m pip install --quiet -r requirements.txt
-	@$(VENV)/bin/python -c 'import cv2' \
-		|| { echo "OpenCV needs system libraries; install them with: sudo apt install libgl1 libglib2.0-0"; exit 1; }
+	@$(VENV)/bin/python -c 'import cv2' 2>/dev/null || { \
+		echo "opencv-python lacks a system library (libgl1, libglib2.0-0): taking its build without windows instead"; \
+		$(VENV)/bin/python -m pip uninstall --quiet --yes opencv-python; \
+		$(VENV)/bin/python -m pip install --quiet --no-deps --force-reinstall opencv-python-headless==$(OPENCV) \
+			&& $(VENV)/bin/python -c 'import cv2'; }
 	@touch $@
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed

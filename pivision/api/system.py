@@ -1,5 +1,6 @@
 """Is it alive, can it work, and how is it: /healthz, /readyz, /v1/system."""
 
+import contextlib
 import json
 import platform
 from importlib import metadata
@@ -16,7 +17,8 @@ from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.store import Store
 
-_PACKAGES = ("opencv-python", "zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
+_PACKAGES = ("zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
+_OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where a machine has no library for windows
 
 
 class Alive:
@@ -71,6 +73,7 @@ class System:
         self._versions = {
             "pivision": __version__,
             "python": platform.python_version(),
+            "opencv": _opencv_version(),
             **{package: metadata.version(package) for package in _PACKAGES},
         }
 
@@ -96,6 +99,14 @@ class System:
         if beat is None:
             return {"number": number, "pid": None, "is_fresh": False, "task_id": None}
         return {"number": number, "pid": beat.pid, "is_fresh": beat.is_fresh(), "task_id": beat.task_id}
+
+
+def _opencv_version() -> str | None:
+    """From the packages' metadata: the server never imports OpenCV."""
+    for package in _OPENCV_PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            return metadata.version(package)
+    return None
 
 
 def _health(file: Path) -> Any:
