@@ -11,8 +11,10 @@ from typing import Any
 
 from waitress.adjustments import Adjustments
 from waitress.channel import HTTPChannel
+from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
+from waitress.utilities import RequestEntityTooLarge
 
 from pivision import config, doorbell, program
 from pivision.api import problems
@@ -23,6 +25,7 @@ from pivision.images import Images
 from pivision.store import Store
 
 _ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
+_DROPPED_UPLOAD_BYTES = 1 << 30  # what is larger still is cut off
 _CONNECTIONS = 512
 _IDLE_SECONDS = 30
 _RESERVED_PATH = "/healthz"
@@ -43,9 +46,35 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
         self.write(answer)
 
 
+class Parser(HTTPRequestParser):  # type: ignore[misc]
+    """One request. Reads an upload that is too large to its end and drops it, as it comes, before it is refused.
+
+    Closing at once would reset the connection, and most clients would never see the answer.
+    """
+
+    _to_drop_bytes = 0
+
+    def received(self, data: bytes) -> int:
+        """Take what has arrived and return how much of it belongs to this request."""
+        if self._to_drop_bytes:
+            dropped = min(len(data), self._to_drop_bytes)
+            self._to_drop_bytes -= dropped
+            self.completed = not self._to_drop_bytes
+            return dropped
+        consumed = int(super().received(data))
+        if isinstance(self.error, RequestEntityTooLarge):
+            if self.expect_continue:  # it has sent nothing yet, and must not be told to go on
+                self.expect_continue = False
+            elif self.content_length <= _DROPPED_UPLOAD_BYTES:
+                self._to_drop_bytes = self.content_length
+                self.completed = False
+        return consumed
+
+
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection."""
 
+    parser_class = Parser
     error_task_class = ProblemTask
 
 

@@ -19,6 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
+import psutil
+
 from pivision import tokens
 from pivision.config import ROOT
 from pivision.supervision import Program, Supervisor, Unreachable
@@ -102,6 +104,24 @@ class Box:
 
     def pids(self) -> list[int]:
         return [program.pid for program in self.programs().values() if program.pid]
+
+    def processes(self) -> list[psutil.Process]:
+        """supervisord and every process below it."""
+        if self.process is None:
+            return []
+        root = psutil.Process(self.process.pid)
+        return [root, *root.children(recursive=True)]
+
+    def supervisorctl(self, *command: str) -> "subprocess.CompletedProcess[str]":
+        """What a person types to look at the programs, to stop and to start them."""
+        socket_url = f"unix://{self.run_dir / 'supervisor.sock'}"
+        return subprocess.run(
+            [Path(sys.executable).with_name("supervisorctl"), "-c", ROOT / "conf/supervisord.conf", "-s", socket_url]
+            + list(command),
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
 
     def pid(self, name: str) -> int:
         """The process of a program that is running."""
