@@ -68,7 +68,7 @@ class Health:
         complaint = self._complaint(seen) if seen.state == "RUNNING" else None
         finding = patient.examine(seen, time.monotonic(), complaint)
         if finding is None:
-            self._say_once(seen.name, complaint or "")
+            self._say_once(seen.name, "")
         elif seen.name == "server" and finding.remedy is Remedy.START and not self._is_port_free():
             self._say_once(seen.name, f"another program holds port {self._address[1]}; it is started once that is free")
         elif (pause_seconds := patient.pause_left(time.monotonic())) > 0:

@@ -27,13 +27,16 @@ class Retention:
         self._log = logging.getLogger("retention")
 
     def step(self) -> None:
-        """Advance the clock, remove what is too old or too much, and look through one folder of images."""
+        """Advance the clock, remove what is too old, and look through one folder of images."""
         self._store.tick(heartbeat.boot_id(), heartbeat.boottime())
         self._remove("expired", self._store.remove_expired(self._max_age_seconds, _STEP_TASKS))
+        self._remove_unreferenced(self._images.shard(next(self._shards)))
+
+    def make_room(self) -> None:
+        """While less than the wanted space is free, remove what has been finished longest."""
         while self._images.free_bytes() < self._wanted_free_bytes:
             if not self._remove("removed to free the disk", self._store.remove_oldest(_STEP_TASKS)):
                 break
-        self._remove_unreferenced(self._images.shard(next(self._shards)))
 
     def _remove(self, reason: str, sha256s: set[str]) -> bool:
         if sha256s:

@@ -52,6 +52,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
     Closing at once would reset the connection, and most clients would never see the answer.
     """
 
+    expect_continue: bool
     _to_drop_bytes = 0
 
     def received(self, data: bytes) -> int:

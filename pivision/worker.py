@@ -121,6 +121,7 @@ class Worker:
         return msgspec.json.encode(outcomes), error if all_failed else None
 
     def _keep_house(self) -> None:
+        self._retention.make_room()  # at each look: a full disk refuses uploads
         if time.monotonic() < self._housekeeping_due:
             return
         self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS

@@ -72,12 +72,11 @@ class Store:
         )
         if rows:
             return _task(rows[0]), True
-        task = _task(self._read("by_idempotency_key", idempotency_key=new.idempotency_key)[0])
-        if (task.image.sha256, bytes(task.operations), task.source) != (
-            new.image.sha256,
-            bytes(new.operations),
-            new.source,
-        ):
+        earlier = self._read("by_idempotency_key", idempotency_key=new.idempotency_key)
+        if not earlier:  # removed in between
+            return self.add(new)
+        task = _task(earlier[0])
+        if _request(task) != _request(new):
             raise IdempotencyKeyReused(f"the key was used for task {task.id}, with another image, operations or source")
         return task, False
 
@@ -205,6 +204,10 @@ class Store:
 
 def _as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
     return {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
+
+
+def _request(task: Task | NewTask) -> tuple[str, bytes, str | None]:
+    return task.image.sha256, bytes(task.operations), task.source
 
 
 def _fence(task: Task) -> dict[str, int | None]:
