@@ -1,0 +1,60 @@
+"""The documents say what is there: a setting, a route or a command that is not described fails here."""
+
+import re
+from pathlib import Path
+
+import falcon.inspect
+import pytest
+
+from pivision import config
+from pivision.api.app import create_app
+from pivision.api.waiting import Waiting
+from pivision.config import ROOT, Settings
+from pivision.images import Images
+from pivision.store import Store
+
+CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+API = (ROOT / "docs" / "api.md").read_text()
+
+
+@pytest.mark.parametrize("name", Settings.__struct_fields__)
+def test_every_setting_is_described_with_its_default(name: str) -> None:
+    row = re.search(rf"^\| `{name}` \| (.+?) \|", CONFIGURATION, re.MULTILINE)
+    assert row, f"docs/configuration.md does not describe {name}"
+    default = getattr(config.load({"PIVISION_WORKERS": "1"}), name)
+    if name == "workers":
+        assert row[1] == "cores minus one, at least 1"
+    elif isinstance(default, Path):
+        assert row[1] == f'`"{default.relative_to(ROOT)}"`'
+    elif isinstance(default, str):
+        assert row[1] == f'`"{default}"`'
+    else:
+        assert float(row[1]) == default
+
+
+def test_no_setting_is_described_that_is_not_there() -> None:
+    assert set(re.findall(r"^\| `(\w+)` \|", CONFIGURATION, re.MULTILINE)) == set(Settings.__struct_fields__)
+
+
+def test_the_routes_described_are_those_that_there_are(tmp_path: Path) -> None:
+    settings = Settings(data_dir=tmp_path)
+    images = Images(settings.images_dir, reserve_bytes=0)
+    app = create_app(settings, Store(settings.database), images, Waiting(seats=1), ring_workers=lambda: None)
+    there = {
+        (method.method, re.sub(r"\{[^}]*\}", "ID", route.path))
+        for route in falcon.inspect.inspect_routes(app)
+        for method in route.methods
+        if not method.internal
+    }
+    described = {
+        (method, path)
+        for row in re.findall(r"^\| (`(?:GET|POST|DELETE) .*?) \|", API, re.MULTILINE)
+        for method, path in re.findall(r"`(\w+) (\S+)`", row)
+    }
+    assert described == there
+
+
+def test_the_commands_of_the_readme_are_targets_of_the_makefile() -> None:
+    commands = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
+    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    assert {"run", "test", "bench"} <= commands <= targets
