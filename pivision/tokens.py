@@ -3,6 +3,7 @@
 A token has 256 random bits, so that a plain hash is as good as a slow one.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -10,6 +11,7 @@ import re
 import secrets
 from pathlib import Path
 
+from pivision import program
 from pivision.errors import InvalidRequest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -21,7 +23,7 @@ def create(secrets_dir: Path, name: str) -> str:
         raise InvalidRequest(f"{name!r} is no name for a token: letters a to z, digits, - and _, at most 64")
     token = secrets.token_urlsafe(32)
     folder = _folder(secrets_dir)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    program.make_private_folder(folder)
     new = folder / f".{name}.{os.getpid()}"
     new.write_text(_digest(token), encoding="ascii")
     new.chmod(0o600)
@@ -34,12 +36,13 @@ def is_valid(secrets_dir: Path, token: str) -> bool:
 
     The files are read each time, so that a token made or removed by another process counts at once.
     """
-    digest = _digest(token)
-    try:
-        files = [file for file in _folder(secrets_dir).iterdir() if _NAME.fullmatch(file.name)]
-        kept = [file.read_text(encoding="ascii") for file in files]
-    except FileNotFoundError:
-        return False
+    digest = _digest(token).encode()
+    kept = []
+    with contextlib.suppress(FileNotFoundError):
+        for file in _folder(secrets_dir).iterdir():
+            if _NAME.fullmatch(file.name):
+                with contextlib.suppress(OSError):  # removed just now, or no file at all
+                    kept.append(file.read_bytes())
     matches = [hmac.compare_digest(digest, known) for known in kept]  # each is compared, whichever fits
     return True in matches
 

@@ -7,7 +7,7 @@ import falcon
 from pivision import tokens
 from pivision.errors import Unauthorized
 
-PROTECTED = "/v1/"
+_PROTECTED = "v1"
 
 
 class TokenGuard:
@@ -18,7 +18,7 @@ class TokenGuard:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raise Unauthorized unless the request may pass."""
-        if not req.path.startswith(PROTECTED):
+        if req.path.lstrip("/").partition("/")[0] != _PROTECTED:  # as the router reads it: it strips leading slashes
             return
         scheme, _, token = (req.auth or "").partition(" ")
         if scheme.lower() != "bearer" or not tokens.is_valid(self._secrets_dir, token.strip()):
