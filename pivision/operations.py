@@ -132,7 +132,7 @@ def _calls_of_json(text: bytes) -> list[_AnyCall]:
         entries = msgspec.json.decode(text, type=list[str | _AnyCall])
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"`operations`: {error}") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"`operations`: {error}") from None
     return [_AnyCall(entry) if isinstance(entry, str) else entry for entry in entries]
 

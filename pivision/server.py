@@ -19,6 +19,7 @@ from waitress.utilities import RequestEntityTooLarge
 from pivision import config, doorbell, program
 from pivision.api import problems
 from pivision.api.app import create_app
+from pivision.api.headers import SAFE_HEADERS
 from pivision.api.waiting import Waiting
 from pivision.errors import PiVisionError
 from pivision.images import Images
@@ -38,9 +39,9 @@ class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
         """Write the answer and close the connection."""
         refused = self.request.error
         error = problems.of_status(refused.code, refused.body)
-        answer = problems.body(error)
+        answer = problems.body(error, refused.code)
         self.status = f"{refused.code} {refused.reason}"
-        self.response_headers.append(("Content-Type", problems.CONTENT_TYPE))
+        self.response_headers += [("Content-Type", problems.CONTENT_TYPE), *SAFE_HEADERS.items()]
         self.content_length = len(answer)
         self.set_close_on_finish()
         self.write(answer)
@@ -66,7 +67,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         if isinstance(self.error, RequestEntityTooLarge):
             if self.expect_continue:  # it has sent nothing yet, and must not be told to go on
                 self.expect_continue = False
-            elif self.content_length <= _DROPPED_UPLOAD_BYTES:
+            elif 0 < self.content_length <= _DROPPED_UPLOAD_BYTES:  # 0: chunked, nobody knows how much is to come
                 self._to_drop_bytes = self.content_length
                 self.completed = False
         return consumed
@@ -95,7 +96,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def add_task(self, task: Channel) -> None:
         """Queue a connection whose next request is complete."""
-        is_reserved = task.requests[0].path == _RESERVED_PATH
+        is_reserved = getattr(task.requests[0], "path", None) == _RESERVED_PATH  # what is no HTTP has no path
         self._reserved.add_task(task) if is_reserved else super().add_task(task)
 
     def shutdown(self, *arguments: Any, **options: Any) -> bool:
@@ -107,7 +108,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 def serve(settings: config.Settings) -> None:
     """Serve until SIGTERM. Raises OSError when the port is taken."""
     log = logging.getLogger("server")
-    settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    program.make_private_folder(settings.run_dir)
     store = Store(settings.database, settings.database_timeout_seconds)
     images = Images(settings.images_dir, settings.disk_reserve_bytes)
     waiting = Waiting(seats=settings.server_threads - 2)
@@ -121,7 +122,8 @@ def serve(settings: config.Settings) -> None:
     def listen() -> None:
         while True:
             for message in bell.wait(timeout_seconds=60):
-                waiting.wake(int(message))
+                if message.isdigit():
+                    waiting.wake(int(message))
 
     def stop(*_: object) -> None:
         waiting.close()

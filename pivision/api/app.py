@@ -6,6 +6,7 @@ import falcon
 
 from pivision.api import problems, tasks
 from pivision.api.auth import TokenGuard
+from pivision.api.headers import SafeHeaders
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
 from pivision.api.system import Alive, Ready, System
@@ -20,19 +21,6 @@ _MULTIPART_PARTS_LIMIT = 16
 App = falcon.App[falcon.Request, falcon.Response]
 
 
-class SafeHeaders:
-    """Middleware: what every answer says to browsers and caches."""
-
-    def process_response(
-        self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
-    ) -> None:
-        """Types are as stated, nothing is framed, no referrer carries a token away, nothing is cached."""
-        resp.set_header("X-Content-Type-Options", "nosniff")
-        resp.set_header("Content-Security-Policy", "default-src 'none'; style-src 'self'; frame-ancestors 'none'")
-        resp.set_header("Referrer-Policy", "no-referrer")
-        resp.set_header("Cache-Control", "no-store")
-
-
 def create_app(
     settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
 ) -> App:
@@ -41,6 +29,7 @@ def create_app(
     app: App = falcon.App(middleware=[SafeHeaders(), *guard])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
+    app.router_options.converters["id"] = tasks.TaskId
     problems.install(app)
 
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
@@ -51,10 +40,10 @@ def create_app(
     app.add_route("/", Page())
     app.add_route("/healthz", Alive())
     app.add_route("/readyz", Ready(settings, store, images))
-    app.add_route("/v1/tasks", tasks.Tasks(store, uploads, waiting, settings.max_wait_seconds, ring_workers))
-    app.add_route("/v1/tasks/{task_id:int(min=1)}", tasks.OneTask(store))
-    app.add_route("/v1/tasks/{task_id:int(min=1)}/retry", tasks.Retry(store, ring_workers))
-    app.add_route("/v1/tasks/{task_id:int(min=1)}/image", tasks.TaskImage(store, images))
+    app.add_route("/v1/tasks", tasks.Tasks(store, images, uploads, waiting, settings.max_wait_seconds, ring_workers))
+    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
+    app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
+    app.add_route("/v1/tasks/{task_id:id}/image", tasks.TaskImage(store, images))
     app.add_route("/v1/operations", Operations())
     app.add_route("/v1/system", System(settings, store, images))
     return app

@@ -27,3 +27,5 @@ class Operations:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Every operation with the JSON Schemas of its parameters and its result."""
         resp.data = self._answer
+
+    on_head = on_get

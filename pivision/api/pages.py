@@ -15,3 +15,5 @@ class Page:
         """What this is and how to use it."""
         resp.content_type = "text/html; charset=utf-8"
         resp.data = self._page
+
+    on_head = on_get

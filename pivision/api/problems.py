@@ -27,13 +27,13 @@ _OF_STATUS: dict[int, type[PiVisionError]] = {
 }
 
 
-def body(error: PiVisionError) -> bytes:
-    """The problem details of an error, as JSON."""
+def body(error: PiVisionError, status: int) -> bytes:
+    """The problem details of an error that is answered with `status`, as JSON."""
     return msgspec.json.encode(
         {
             "type": f"urn:pivision:error:{error.code}",
             "title": error.title(),
-            "status": error.status,
+            "status": status,
             "code": error.code,
             "detail": str(error),
             "remedy": error.remedy,
@@ -56,9 +56,13 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 
 
 def _of_ours(req: falcon.Request, resp: falcon.Response, error: PiVisionError, params: dict[str, Any]) -> None:
-    resp.status = error.status
+    _answer(resp, error, error.status)
+
+
+def _answer(resp: falcon.Response, error: PiVisionError, status: int) -> None:
+    resp.status = status
     resp.content_type = CONTENT_TYPE
-    resp.data = body(error)
+    resp.data = body(error, status)
     if error.retryable:
         resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
     if isinstance(error, Unauthorized):
@@ -69,10 +73,9 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)
     ours = of_status(error.status_code, error.description or error.title or "")
-    _of_ours(req, resp, ours, params)
-    resp.status = error.status_code
+    _answer(resp, ours, error.status_code)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     logging.getLogger("server").exception("%s %s", req.method, req.path)
-    _of_ours(req, resp, PiVisionError("the server's log has the details"), params)
+    _answer(resp, PiVisionError("the server's log has the details"), PiVisionError.status)

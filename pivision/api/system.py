@@ -28,6 +28,8 @@ class Alive:
         """200 whenever the server can answer at all."""
         resp.data = b'{"status":"ok"}'
 
+    on_head = on_get
+
 
 class Ready:
     """/readyz: can a task be taken and finished."""
@@ -43,6 +45,8 @@ class Ready:
         is_ready = all(found == "ok" for found in checks.values())
         resp.status = falcon.HTTP_200 if is_ready else falcon.HTTP_503
         resp.data = msgspec.json.encode({"status": "ready" if is_ready else "not ready", "checks": checks})
+
+    on_head = on_get
 
     def _database(self) -> str:
         try:
@@ -93,6 +97,8 @@ class System:
                 "temperature_celsius": _temperature_celsius(),
             }
         )
+
+    on_head = on_get
 
     def _worker(self, number: int) -> dict[str, Any]:
         beat = heartbeat.read(self._settings.run_dir, number)

@@ -1,19 +1,32 @@
 """/v1/tasks: make tasks, read, cancel and retry them."""
 
+import contextlib
+import math
+import re
 from collections.abc import Callable
 
 import falcon
 import msgspec
+from falcon.routing import BaseConverter
 
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
-from pivision.errors import ImageLost, InvalidRequest
+from pivision.errors import ImageLost, InvalidRequest, PiVisionError
 from pivision.images import Images
 from pivision.store import Store
 from pivision.task import State, Task
 
 _PAGE_DEFAULT, _PAGE_LIMIT = 50, 200
+_ID = re.compile("[1-9][0-9]{0,99}")
 _MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp"}
+
+
+class TaskId(BaseConverter):
+    """A task's id in an address: a whole number from 1 and nothing else that Python would take for one."""
+
+    def convert(self, value: str) -> int | None:
+        """The id; None if it is none."""
+        return int(value) if _ID.fullmatch(value) else None
 
 
 class Tasks:
@@ -22,12 +35,14 @@ class Tasks:
     def __init__(
         self,
         store: Store,
+        images: Images,
         uploads: Uploads,
         waiting: Waiting,
         max_wait_seconds: float,
         ring_workers: Callable[[], None],
     ) -> None:
         self._store = store
+        self._images = images
         self._uploads = uploads
         self._waiting = waiting
         self._max_wait_seconds = max_wait_seconds
@@ -36,6 +51,8 @@ class Tasks:
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make a task of the picture and its operations; with ?wait=SECONDS, answer when it has finished."""
         wait_seconds = req.get_param_as_float("wait", min_value=0, max_value=self._max_wait_seconds, default=0.0)
+        if not math.isfinite(wait_seconds):
+            raise InvalidRequest("`wait` must be a number of seconds")
         if not wait_seconds:
             task = self._create(req, resp)
         else:
@@ -47,8 +64,14 @@ class Tasks:
         resp.data = msgspec.json.encode(task)
 
     def _create(self, req: falcon.Request, resp: falcon.Response) -> Task:
-        with self._uploads.receive(req) as (image, new), image.kept():
-            task, is_new = self._store.add(new)
+        with self._uploads.receive(req) as (image, new):
+            try:
+                with image.kept():
+                    task, is_new = self._store.add(new)
+            except PiVisionError:
+                with contextlib.suppress(PiVisionError):  # else the worker's housekeeping does it
+                    self._images.remove_unreferenced({image.sha256}, self._store.is_image_referenced)
+                raise
         if is_new:
             self._ring_workers()
         else:
@@ -63,6 +86,8 @@ class Tasks:
         page = tasks[:limit]
         resp.data = msgspec.json.encode({"tasks": page, "next": str(page[-1].id) if len(tasks) > limit else None})
 
+    on_head = on_get
+
 
 class OneTask:
     """/v1/tasks/{task_id}"""
@@ -73,6 +98,8 @@ class OneTask:
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The task as it is now."""
         resp.data = msgspec.json.encode(self._store.get(task_id))
+
+    on_head = on_get
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """Cancel a task that still waits."""
@@ -109,6 +136,8 @@ class TaskImage:
             raise ImageLost(f"the image of task {task_id} is gone") from None
         resp.content_length = image.size_bytes
         resp.content_type = _MEDIA_TYPES[image.format]
+
+    on_head = on_get
 
 
 def _state(text: str | None) -> State | None:

@@ -7,7 +7,7 @@ import falcon
 import msgspec
 
 from pivision import operations, picture
-from pivision.errors import ImageEmpty, ImageTooManyPixels, InvalidRequest, UploadTooLarge
+from pivision.errors import ImageEmpty, ImageTooManyPixels, InvalidRequest
 from pivision.images import Images, ReceivedImage
 from pivision.task import Image, NewTask
 
@@ -31,10 +31,6 @@ class Uploads:
         Raises UploadTooLarge, ImageEmpty, ImageUnsupported, ImageTruncated, ImageTooManyPixels, StorageFull,
         InvalidRequest, InvalidJson, UnknownOperation, InvalidParameter.
         """
-        if (req.content_length or 0) > self._max_upload_bytes:
-            raise UploadTooLarge(
-                f"{req.content_length} bytes are more than {self._max_upload_bytes} (max_upload_bytes)"
-            )
         with contextlib.ExitStack() as stack:
             fields = {name: req.get_param(name) for name in ("operations", "source")}
             if (req.content_type or "").partition(";")[0].strip().lower() == falcon.MEDIA_MULTIPART:

@@ -1,0 +1,208 @@
+"""Is it alive, can it work, what can it do, and how is it."""
+
+import contextlib
+import http.client
+import json
+import platform
+import select
+import shutil
+from collections.abc import Iterator
+from importlib import metadata
+from typing import Any
+
+import apsw
+import pytest
+
+from pivision import __version__, heartbeat
+from pivision.operations import OPERATIONS
+from pivision.task import State
+from tests.api.conftest import Api, assert_problem, png, serving
+
+
+@pytest.fixture
+def fresh() -> Iterator[Api]:
+    """A server of its own: here things are broken."""
+    with serving(database_timeout_seconds=1) as api:
+        yield api
+
+
+def test_the_page_greets_a_plain_curl(api: Api) -> None:
+    answer = api.get("/")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/html")
+    assert b"PiVision" in answer.body
+
+
+def test_alive_says_nothing_but_that(api: Api) -> None:
+    answer = api.get("/healthz")
+    assert (answer.status, answer.json) == (200, {"status": "ok"})
+    assert answer.headers["Content-Type"] == "application/json"
+
+
+def test_ready_tells_what_is_missing(fresh: Api) -> None:
+    answer = fresh.get("/readyz")
+    assert (answer.status, answer.json["status"]) == (503, "not ready")
+    assert {name for name, found in answer.json["checks"].items() if found != "ok"} == {"worker"}
+
+    heartbeat.beat(fresh.run_dir, 1)
+    answer = fresh.get("/readyz")
+    assert (answer.status, answer.json) == (
+        200,
+        {"status": "ready", "checks": {"database": "ok", "disk": "ok", "worker": "ok"}},
+    )
+
+    heartbeat.beat(fresh.run_dir, 1, task_id=1, deadline_seconds=-heartbeat.MARGIN_SECONDS - 1)
+    assert fresh.get("/readyz").status == 503  # its promise is broken
+
+
+def test_ready_needs_the_database(fresh: Api) -> None:
+    heartbeat.beat(fresh.run_dir, 1)
+    for file in (fresh.folder / "data").glob("pivision.db*"):
+        file.write_bytes(b"\xff" * 10_000)
+    answer = fresh.get("/readyz")
+    assert answer.status == 503
+    assert answer.json["checks"]["database"] == "database-unusable"
+    assert answer.json["checks"]["worker"] == "ok"
+    assert fresh.get("/healthz").status == 200
+    assert fresh.get("/v1/tasks").json["code"] == "database-unusable"
+
+
+def test_ready_needs_the_folder_of_images(fresh: Api) -> None:
+    heartbeat.beat(fresh.run_dir, 1)
+    shutil.rmtree(fresh.folder / "data" / "images")  # as when its disk is no longer mounted
+    answer = fresh.get("/readyz")
+    assert answer.status == 503
+    assert {name for name, found in answer.json["checks"].items() if found != "ok"} == {"disk"}
+    answer = fresh.post(png())
+    assert (answer.status, answer.json["code"]) == (507, "storage-full")
+
+
+def test_ready_needs_room_on_the_disk() -> None:
+    with serving(disk_reserve_bytes=1 << 50) as api:
+        heartbeat.beat(api.run_dir, 1)
+        assert api.get("/readyz").json["checks"] == {"database": "ok", "disk": "storage-full", "worker": "ok"}
+        answer = api.post(png())
+        assert (answer.status, answer.json["code"]) == (507, "storage-full")
+        assert answer.headers["Retry-After"]
+        assert api.files() == set()
+
+
+@contextlib.contextmanager
+def locked_database(api: Api) -> Iterator[None]:
+    """Another process writes, and does not come to an end."""
+    with contextlib.closing(apsw.Connection(str(api.folder / "data" / "pivision.db"))) as lock:
+        lock.execute("BEGIN IMMEDIATE")
+        yield
+        lock.execute("ROLLBACK")
+
+
+def test_a_locked_database_is_busy(fresh: Api) -> None:
+    with locked_database(fresh):
+        assert_problem(fresh.post(png()), 503, "database-busy")
+        assert fresh.get("/v1/tasks").status == 200
+    assert fresh.post(png()).status == 201
+
+
+def test_alive_even_while_every_thread_waits_for_the_database() -> None:
+    with serving(database_timeout_seconds=50, server_threads=4) as api, contextlib.ExitStack() as stack:
+        writers = [stack.enter_context(contextlib.closing(api.connect())) for _ in range(12)]
+        with locked_database(api):
+            for writer in writers:
+                writer.request("POST", "/v1/tasks?operations=codes", png(), api.headers)
+            for _ in range(5):
+                with contextlib.closing(http.client.HTTPConnection("127.0.0.1", api.port, timeout=20)) as health:
+                    health.request("GET", "/healthz")
+                    assert health.getresponse().status == 200
+            readable, _, _ = select.select([writer.sock for writer in writers], [], [], 0)
+            assert not readable, "nobody was to be answered before the lock is gone"
+        assert [writer.getresponse().status for writer in writers] == [201] * 12
+
+
+def test_the_system(api: Api) -> None:
+    api.post(png())
+    (api.run_dir / "health.json").write_text(json.dumps({"programs": [], "actions": [{"program": "server"}]}))
+    system = api.get("/v1/system").json
+    assert system["versions"]["pivision"] == __version__
+    assert system["versions"]["python"] == platform.python_version()
+    assert system["versions"]["falcon"] == metadata.version("falcon")
+    assert {"apsw", "waitress", "supervisor", "zxing-cpp"} <= set(system["versions"])
+    assert system["machine"] == platform.machine()
+    assert system["uptime_seconds"] > 0
+    assert set(system["tasks"]) == set(State)
+    assert system["tasks"]["queued"] >= 1
+    assert system["workers"] == [{"number": 1, "pid": None, "is_fresh": False, "task_id": None}]
+    assert system["health"] == {"programs": [], "actions": [{"program": "server"}]}
+    assert system["disk"]["free_bytes"] > 0
+    assert system["disk"]["reserve_bytes"] == 0
+    assert 0 < system["memory"]["available_bytes"] < system["memory"]["total_bytes"]
+    assert system["temperature_celsius"] is None or -50 < system["temperature_celsius"] < 150
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
+def test_the_system_without_a_word_from_health(api: Api, content: bytes) -> None:
+    (api.run_dir / "health.json").write_bytes(content)
+    assert api.get("/v1/system").json["health"] is None
+
+
+KEYWORDS = {
+    "$ref", "$defs", "title", "description", "type", "properties", "required", "additionalProperties", "default",
+    "minimum", "maximum", "maxItems", "minItems", "items", "prefixItems", "enum", "anyOf",
+}  # fmt: skip
+TYPES: dict[str, type | tuple[type, ...]] = {
+    "object": dict,
+    "array": list,
+    "string": str,
+    "integer": int,
+    "number": (int, float),
+    "boolean": bool,
+}
+
+
+def validate(value: Any, schema: Any, root: Any) -> None:
+    """JSON Schema 2020-12, as far as these schemas go; an unknown word fails, so that none is passed over."""
+    if schema is False:
+        pytest.fail(f"{value!r} must not be there")
+    assert set(schema) <= KEYWORDS
+    if "$ref" in schema:
+        validate(value, root["$defs"][schema["$ref"].removeprefix("#/$defs/")], root)
+    if "type" in schema:
+        assert isinstance(value, TYPES[schema["type"]]), (value, schema)
+        assert not (schema["type"] in ("integer", "number") and isinstance(value, bool))
+    if "enum" in schema:
+        assert value in schema["enum"]
+    if isinstance(value, int | float):
+        assert schema.get("minimum", value) <= value <= schema.get("maximum", value)
+    if isinstance(value, list):
+        assert schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))
+        first = schema.get("prefixItems", [])
+        for position, each in enumerate(value):
+            validate(each, first[position] if position < len(first) else schema.get("items", {}), root)
+    if isinstance(value, dict):
+        assert set(schema.get("required", [])) <= set(value)
+        for name, each in value.items():
+            validate(each, schema.get("properties", {}).get(name, schema.get("additionalProperties", {})), root)
+
+
+def test_the_operations_and_their_schemas(api: Api) -> None:
+    offered = api.get("/v1/operations").json["operations"]
+    assert [operation["name"] for operation in offered] == list(OPERATIONS)
+    for operation in offered:
+        assert operation["summary"]
+        schema = operation["params"]
+        definition = schema["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+        assert definition["additionalProperties"] is False
+        defaults = {name: each["default"] for name, each in definition["properties"].items()}
+        validate(defaults, schema, schema)
+        validate({}, schema, schema)
+        with pytest.raises((AssertionError, pytest.fail.Exception)):
+            validate({"unknown": 1}, schema, schema)
+        assert all(each.get("description") for each in definition["properties"].values())
+
+
+def test_a_task_of_the_defaults_is_taken_as_the_schemas_say(api: Api) -> None:
+    for operation in api.get("/v1/operations").json["operations"]:
+        definition = operation["params"]["$defs"][operation["params"]["$ref"].removeprefix("#/$defs/")]
+        defaults = {name: each["default"] for name, each in definition["properties"].items()}
+        calls = json.dumps([{"name": operation["name"], "params": defaults}])
+        answer = api.post(png(), "operations=" + calls.replace(" ", "").replace('"', "%22"))
+        assert answer.json["operations"] == [{"name": operation["name"], "params": defaults}]
