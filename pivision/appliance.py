@@ -12,7 +12,7 @@ import sys
 from pathlib import Path
 from typing import NoReturn
 
-from pivision import port, tokens
+from pivision import port, program, tokens
 from pivision.config import ROOT, Settings
 
 CONF = ROOT / "conf" / "supervisord.conf"
@@ -29,7 +29,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
     """
     os.umask(0o077)  # supervisord in the foreground ignores its own setting
     for folder in (settings.data_dir, settings.log_dir, settings.run_dir, settings.secrets_dir):
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        program.make_private_folder(folder)
     if not unattended:
         port.require_free(settings.host, settings.port)
         port.require_free("127.0.0.1", settings.supervisor_port)

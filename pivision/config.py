@@ -51,15 +51,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_threads: Annotated[int, Meta(ge=4, le=256)] = 8  # all but two of them may hold requests that wait
     max_wait_seconds: Seconds = 60.0  # the most that ?wait= may ask for
     max_upload_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 20_000_000
-    max_image_pixels: Annotated[int, Meta(ge=1)] = 50_000_000
+    max_image_pixels: Annotated[int, Meta(ge=1, le=1 << 32)] = 50_000_000
     database_timeout_seconds: Seconds = 5.0  # how long to wait while another process writes
 
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # deaths of a worker until its task is quarantined
     task_deadline_seconds: Seconds = 60.0
-    task_memory_bytes: Annotated[int, Meta(ge=64 << 20)] = 1 << 30  # on top of what the idle worker has mapped
+    task_memory_bytes: Annotated[int, Meta(ge=64 << 20, le=1 << 40)] = (
+        1 << 30
+    )  # on top of what the idle worker has mapped
 
-    max_age_days: Annotated[float, Meta(gt=0)] = 30.0  # of running time, after a task has finished
-    disk_reserve_bytes: Annotated[int, Meta(ge=0)] = 256 << 20  # kept free for everything else on the disk
+    max_age_days: Annotated[float, Meta(gt=0, le=36500)] = 30.0  # of running time, after a task has finished
+    disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 << 20  # kept free for everything else on the disk
 
     @property
     def database(self) -> Path:
@@ -123,7 +125,8 @@ def _converted(values: dict[str, Any], origins: dict[str, str]) -> Settings:
         from_environment = origins[key].startswith(_PREFIX)
         try:
             if types[key] is Path:
-                converted[key] = ROOT / Path(msgspec.convert(value, str)).expanduser()
+                path = ROOT / Path(msgspec.convert(value, str)).expanduser()
+                converted[key] = Path(os.path.normpath(path))  # so that one folder has one name
             else:
                 converted[key] = msgspec.convert(value, types[key], strict=not from_environment)
         except msgspec.ValidationError as error:

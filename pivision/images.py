@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from pivision import program
 from pivision.errors import DatabaseBusy, ImageEmpty, ImageLost, StorageFull, UploadTooLarge
 
 _LOCK_TIMEOUT_SECONDS = 5.0
@@ -87,7 +88,7 @@ class Images:
                 self.require_room(len(chunk))
                 digest.update(chunk)
                 with _storage_errors():
-                    file.write(chunk)
+                    _write_all(file, chunk)
             if not size_bytes:
                 raise ImageEmpty("the image has no bytes")
             yield ReceivedImage(file, self._folder, digest.hexdigest(), size_bytes)
@@ -96,7 +97,7 @@ class Images:
         """All at once and durable, so that receiving an image never waits for a folder of its own."""
         with _storage_errors():
             for number in range(256):
-                self._shard_folder(number).mkdir(mode=0o700, parents=True, exist_ok=True)
+                program.make_private_folder(self._shard_folder(number))
             for folder in (self._folder, self._folder.parent):
                 _fsync(folder)
 
@@ -108,7 +109,8 @@ class Images:
 
     def free_bytes(self) -> int:
         """What this process may still write on the disk of the images."""
-        disk = os.statvfs(self._folder)
+        with _storage_errors():
+            disk = os.statvfs(self._folder)
         return disk.f_bavail * disk.f_frsize
 
     def path(self, sha256: str) -> Path:
@@ -139,6 +141,13 @@ class Images:
 
     def _shard_folder(self, number: int) -> Path:
         return self._folder / f"{number:02x}"
+
+
+def _write_all(file: BinaryIO, chunk: bytes) -> None:
+    """A full disk first writes less than it was given, and fails only when it is given the rest."""
+    rest = memoryview(chunk)
+    while rest:
+        rest = rest[file.write(rest) :]
 
 
 def _fsync(folder: Path) -> None:

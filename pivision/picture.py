@@ -21,6 +21,7 @@ Buffer = bytes | mmap
 _EXIF_ORIENTATION_TAG = 0x0112
 _JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xff\xd0-\xd7]")  # not a stuffed zero, not a fill byte, not a restart
 _JPEG_FRAME_MARKERS = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
+_PARTS_LIMIT = 50_000  # segments or chunks; real files have at most some thousands, and each costs a microsecond
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -63,7 +64,7 @@ def _jpeg(data: Buffer) -> Picture:
     size: tuple[int, int] | None = None
     orientation = 1
     position = 2
-    while True:
+    for _ in range(_PARTS_LIMIT):
         marker, position = _next_jpeg_marker(data, position)
         if marker == 0xD9:  # end of image
             if size is None:
@@ -80,6 +81,7 @@ def _jpeg(data: Buffer) -> Picture:
         elif marker == 0xE1 and data[position + 2 : position + 8] == b"Exif\0\0":
             orientation = _exif_orientation(bytes(data[position + 8 : position + length]))
         position += length
+    raise ImageUnsupported(f"the JPEG has more than {_PARTS_LIMIT} segments")
 
 
 def _next_jpeg_marker(data: Buffer, position: int) -> tuple[int, int]:
@@ -94,7 +96,7 @@ def _png(data: Buffer) -> Picture:
     width_px, height_px = struct.unpack_from(">II", data, 16)
     orientation = 1
     position = len(_PNG_SIGNATURE)
-    while True:
+    for _ in range(_PARTS_LIMIT):
         length, kind = struct.unpack_from(">I4s", data, position)
         end = position + 12 + length
         if end > len(data):
@@ -108,6 +110,7 @@ def _png(data: Buffer) -> Picture:
         elif kind == b"IEND":
             return Picture.stored("png", width_px, height_px, orientation)
         position = end
+    raise ImageUnsupported(f"the PNG has more than {_PARTS_LIMIT} chunks")
 
 
 def _webp(data: Buffer) -> Picture:
@@ -117,7 +120,11 @@ def _webp(data: Buffer) -> Picture:
     size: tuple[int, int] | None = None
     orientation = 1
     position = 12
+    parts = 0
     while position + 8 <= 8 + riff_length:
+        parts += 1
+        if parts > _PARTS_LIMIT:
+            raise ImageUnsupported(f"the WebP has more than {_PARTS_LIMIT} chunks")
         kind, length = struct.unpack_from("<4sI", data, position)
         body = position + 8
         if body + length > len(data):

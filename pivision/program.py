@@ -1,4 +1,4 @@
-"""What every supervised program does first: end with its supervisord, and write its log lines alike.
+"""What every program does first: end with its supervisord, write its log lines alike, keep its folders to itself.
 
 Standard library only, so that the smallest program stays small.
 """
@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 import time
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -25,6 +26,13 @@ def begin(name: str) -> logging.Logger:
         force=True,
     )
     return logging.getLogger(name)
+
+
+def make_private_folder(folder: Path) -> None:
+    """Make `folder`, and what is missing above it, for this user alone: mkdir(parents=True) heeds the umask there."""
+    if not folder.is_dir():
+        make_private_folder(folder.parent)
+        folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ from pivision.images import Images
 from pivision.store import Store
 
 _STEP_TASKS = 50
+_KEPT_TASKS = 10  # however full the disk is: a result must live long enough to be read
 _SECONDS_PER_DAY = 86400
 
 
@@ -35,7 +36,7 @@ class Retention:
     def make_room(self) -> None:
         """While less than the wanted space is free, remove what has been finished longest."""
         while self._images.free_bytes() < self._wanted_free_bytes:
-            if not self._remove("removed to free the disk", self._store.remove_oldest(_STEP_TASKS)):
+            if not self._remove("removed to free the disk", self._store.remove_oldest(_STEP_TASKS, _KEPT_TASKS)):
                 break
 
     def _remove(self, reason: str, sha256s: set[str]) -> bool:

@@ -57,8 +57,13 @@ class _UnixTransport(xmlrpc.client.Transport):
         self._path = path
         self._timeout_seconds = timeout_seconds
 
+    def request(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().request(*arguments, **options)
+        finally:
+            self.close()  # no connection is kept: supervisord may have been replaced until the next call
+
     def make_connection(self, host: Any) -> http.client.HTTPConnection:
-        self.close()  # no connection is kept: supervisord may have been replaced in between
         connection = _UnixConnection("localhost", timeout=self._timeout_seconds)
         connection.path = self._path
         self._connection = host, connection

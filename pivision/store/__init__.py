@@ -151,9 +151,9 @@ class Store:
         rows = self._write("remove_expired", max_age_seconds=int(max_age_seconds), limit=limit)
         return {row["image_sha256"] for row in rows}
 
-    def remove_oldest(self, limit: int) -> set[str]:
-        """Remove the `limit` tasks that finished longest ago; return the SHA-256 of their images."""
-        return {row["image_sha256"] for row in self._write("remove_oldest", limit=limit)}
+    def remove_oldest(self, limit: int, kept: int) -> set[str]:
+        """Remove the `limit` tasks that finished longest ago, but not the last `kept`; return their images' SHA-256."""
+        return {row["image_sha256"] for row in self._write("remove_oldest", limit=limit, kept=kept)}
 
     def is_image_referenced(self, sha256: str) -> bool:
         """Whether any task has this image."""
@@ -197,6 +197,8 @@ class Store:
             raise DatabaseBusy(f"{self._file} has been locked for {self._timeout_seconds:g} s") from None
         except apsw.FullError:
             raise StorageFull(f"{self._file} cannot grow: the disk is full") from None
+        except OverflowError:
+            raise TaskNotFound("no task has an id as large as this") from None
         except _UNUSABLE as error:
             self._of_thread.connection = None  # look at the file afresh next time: it may have been mended
             raise DatabaseUnusable(f"{self._file}: {error}") from error

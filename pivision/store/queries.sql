@@ -75,6 +75,7 @@ WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
 RETURNING id;
 
 -- name: cancel
+-- Only what no worker has: a task that runs is its worker's.
 UPDATE task SET state = 'cancelled', finished_at = :now,
     finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
 WHERE id = :id AND state = 'queued'
@@ -107,9 +108,14 @@ DELETE FROM task WHERE id IN (
 RETURNING id, image_sha256;
 
 -- name: remove_oldest
--- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits.
+-- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits, and not the
+-- last ones to finish: somebody may be about to read them.
 DELETE FROM task WHERE id IN (
     SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
+    AND id NOT IN (
+        SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
+        ORDER BY finished_running_seconds DESC, id DESC LIMIT :kept
+    )
     ORDER BY finished_running_seconds, id LIMIT :limit
 )
 RETURNING id, image_sha256;

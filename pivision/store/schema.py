@@ -7,6 +7,7 @@ from pathlib import Path
 
 import apsw
 
+from pivision import program
 from pivision.errors import DatabaseUnusable
 
 APPLICATION_ID = 0x50695673  # "PiVs", the mark in the file's header by which it is known
@@ -35,7 +36,7 @@ def connect(file: Path, timeout_seconds: float) -> apsw.Connection:
 
 def _create(file: Path) -> None:
     """Under another name first: a process killed in between must not leave a file that is refused ever after."""
-    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    program.make_private_folder(file.parent)
     new = file.with_suffix(f".{os.getpid()}.new")
     new.unlink(missing_ok=True)
     with contextlib.closing(apsw.Connection(str(new))) as connection:
