@@ -17,7 +17,7 @@ from typing import Any
 import msgspec
 
 from pivision import config, doorbell, heartbeat, operations, picture, program, vision
-from pivision.errors import DatabaseBusy, DeadlineExceeded, PiVisionError, StorageFull, WorkerDied
+from pivision.errors import DatabaseBusy, DeadlineExceeded, OutOfMemory, PiVisionError, StorageFull, WorkerDied
 from pivision.images import Images
 from pivision.retention import Retention
 from pivision.store import Store
@@ -39,7 +39,7 @@ class Worker:
         self._number = number
         self._settings = settings
         self._log = program.begin(f"worker-{number}")
-        settings.run_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        program.make_private_folder(settings.run_dir)
         self._lock = _lock(_lock_file(settings.run_dir, number), _LOCK_TIMEOUT_SECONDS)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
         self._store = Store(settings.database, settings.database_timeout_seconds)
@@ -60,7 +60,6 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before any thread, so that all inherit it
         threading.Thread(target=self._await_stop, daemon=True).start()
         self._limit_memory()
-        heartbeat.beat(self._settings.run_dir, self._number)
         self._log.info("ready")
         while not self._stopping.is_set():
             try:
@@ -85,13 +84,13 @@ class Worker:
             result, error = self._result_of(task)
         finally:
             signal.setitimer(signal.ITIMER_REAL, 0)
-        while not self._stopping.is_set():
+        while True:
             try:
                 finished = self._store.finish(task, result) if error is None else self._store.fail(task, error, result)
             except (DatabaseBusy, StorageFull) as obstacle:  # passes by itself, and the work need not be done again
                 self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
                 heartbeat.beat(self._settings.run_dir, self._number)
-                self._bell.wait(_LOOK_SECONDS)
+                self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
                 continue
             if not finished:
                 self._log.warning("task %d is no longer ours, its result is dropped", task.id)
@@ -108,6 +107,8 @@ class Worker:
             upright = frame.decode(data, picture.inspect(data).orientation)
         except PiVisionError as refusal:
             return b"{}", _task_error(refusal)
+        except MemoryError:
+            return b"{}", _task_error(OutOfMemory("reading the image"))
         for call in calls:
             started = time.perf_counter()
             try:
@@ -124,9 +125,9 @@ class Worker:
         self._retention.make_room()  # at each look: a full disk refuses uploads
         if time.monotonic() < self._housekeeping_due:
             return
-        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
-        self._put_back_abandoned()
+        self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death
         self._retention.step()
+        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _put_back_abandoned(self) -> None:
         """Requeue or quarantine what dead workers had. Their locks tell that they are dead: the kernel drops them."""
@@ -170,9 +171,11 @@ class Worker:
         doorbell.ring(doorbell.worker_bell(self._settings.run_dir, self._number))
         if self._stopped.wait(HAND_BACK_AFTER_SECONDS):
             return
-        if (task := self._task) and self._store.hand_back(task):
-            self._log.info("stopped, task %d handed back", task.id)
-        os._exit(0)
+        try:
+            if (task := self._task) and self._store.hand_back(task):
+                self._log.info("stopped, task %d handed back", task.id)
+        finally:
+            os._exit(0)
 
 
 def _task_error(error: PiVisionError) -> TaskError:
