@@ -44,7 +44,7 @@ def test_the_routes_described_are_those_that_there_are(tmp_path: Path) -> None:
         (method.method, re.sub(r"\{[^}]*\}", "ID", route.path))
         for route in falcon.inspect.inspect_routes(app)
         for method in route.methods
-        if not method.internal
+        if not method.internal and method.method != "HEAD"
     }
     described = {
         (method, path)
