@@ -114,10 +114,9 @@ class Box:
 
     def supervisorctl(self, *command: str) -> "subprocess.CompletedProcess[str]":
         """What a person types to look at the programs, to stop and to start them."""
-        socket_url = f"unix://{self.run_dir / 'supervisor.sock'}"
+        program, conf = Path(sys.executable).with_name("supervisorctl"), ROOT / "conf" / "supervisord.conf"
         return subprocess.run(
-            [Path(sys.executable).with_name("supervisorctl"), "-c", ROOT / "conf/supervisord.conf", "-s", socket_url]
-            + list(command),
+            [program, "-c", conf, "-s", f"unix://{self.run_dir / 'supervisor.sock'}", *command],
             capture_output=True,
             text=True,
             timeout=60,
