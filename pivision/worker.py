@@ -4,6 +4,7 @@ Run as `python -m pivision.worker NUMBER`. It may be killed at any moment: its a
 task, its lock is dropped by the kernel, and the next worker that starts puts the task back.
 """
 
+import ctypes
 import fcntl
 import os
 import resource
@@ -30,6 +31,7 @@ HAND_BACK_AFTER_SECONDS = 8.0
 _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
 _LOCK_TIMEOUT_SECONDS = 10.0
+_LIBC = ctypes.CDLL(None)
 
 
 class Worker:
@@ -61,22 +63,25 @@ class Worker:
         threading.Thread(target=self._await_stop, daemon=True).start()
         self._limit_memory()
         self._log.info("ready")
-        while not self._stopping.is_set():
+        while self._task is not None or not self._stopping.is_set():
             try:
-                self._keep_house()
-                self._task = self._store.claim(self._number)
+                self._retention.make_room()  # at each look: a full disk refuses uploads
+                if self._task is None:
+                    self._keep_house()
+                    self._task = self._store.claim(self._number)
                 if self._task is not None:
-                    self._work_on(self._task)
-                    self._task = None
+                    self._task = self._work_on(self._task)
                     continue
             except (DatabaseBusy, StorageFull) as error:  # passes by itself
                 self._log.warning("%s: %s", error.code, error)
             heartbeat.beat(self._settings.run_dir, self._number)
-            self._bell.wait(_LOOK_SECONDS)
+            if not self._bell.wait(_LOOK_SECONDS):
+                _LIBC.malloc_trim(0)  # nothing to do for a while: the memory kept for the next picture goes back
         self._stopped.set()
         self._log.info("stopped")
 
-    def _work_on(self, task: Task) -> None:
+    def _work_on(self, task: Task) -> Task | None:
+        """Work on the task, finish it, and return the next one if it was claimed with the same commit."""
         deadline_seconds = self._settings.task_deadline_seconds
         heartbeat.beat(self._settings.run_dir, self._number, task.id, deadline_seconds)
         signal.setitimer(signal.ITIMER_REAL, deadline_seconds)  # SIGALRM's default action ends this process, even in C
@@ -86,7 +91,7 @@ class Worker:
             signal.setitimer(signal.ITIMER_REAL, 0)
         while True:
             try:
-                finished = self._store.finish(task, result) if error is None else self._store.fail(task, error, result)
+                finished, following = self._finish(task, result, error)
             except (DatabaseBusy, StorageFull) as obstacle:  # passes by itself, and the work need not be done again
                 self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
                 heartbeat.beat(self._settings.run_dir, self._number)
@@ -95,7 +100,14 @@ class Worker:
             if not finished:
                 self._log.warning("task %d is no longer ours, its result is dropped", task.id)
             doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
-            return
+            return following
+
+    def _finish(self, task: Task, result: bytes, error: TaskError | None) -> tuple[bool, Task | None]:
+        """Finish the task, and claim the next with the same commit unless there is something else to do first."""
+        with self._store.together():
+            finished = self._store.finish(task, result) if error is None else self._store.fail(task, error, result)
+            is_wanted_elsewhere = self._stopping.is_set() or time.monotonic() >= self._housekeeping_due
+            return finished, None if is_wanted_elsewhere else self._store.claim(self._number)
 
     def _result_of(self, task: Task) -> tuple[bytes, TaskError | None]:
         """The task's result as JSON, and an error if no operation has one."""
@@ -122,7 +134,6 @@ class Worker:
         return msgspec.json.encode(outcomes), error if all_failed else None
 
     def _keep_house(self) -> None:
-        self._retention.make_room()  # at each look: a full disk refuses uploads
         if time.monotonic() < self._housekeeping_due:
             return
         self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death

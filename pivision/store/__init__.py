@@ -49,10 +49,25 @@ class Store:
     def __init__(self, file: Path, timeout_seconds: float = 5.0) -> None:
         self._file = file
         self._timeout_seconds = timeout_seconds
-        self._write_lock = threading.Lock()
+        self._write_lock = threading.RLock()  # re-entered by the statements of `together`
         self._of_thread = threading.local()
         with self._errors():
             schema.prepare(file, timeout_seconds)
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Make the writes of the block one commit: one flush of the disk, and all of them happen or none.
+
+        What they return holds only after the block.
+        """
+        with self._writing():
+            self._rows("begin", {})
+            try:
+                yield
+                self._rows("commit", {})
+            except BaseException:
+                self._roll_back()
+                raise
 
     # Clients
 
@@ -174,13 +189,24 @@ class Store:
             return self._rows(query, parameters)
 
     def _write(self, query: str, **parameters: object) -> list[Row]:
+        with self._writing():
+            return self._rows(query, parameters)
+
+    @contextlib.contextmanager
+    def _writing(self) -> Iterator[None]:
         if not self._write_lock.acquire(timeout=self._timeout_seconds):
             raise DatabaseBusy("other requests have been writing for too long")
         try:
             with self._errors():
-                return self._rows(query, parameters)
+                yield
         finally:
             self._write_lock.release()
+
+    def _roll_back(self) -> None:
+        """SQLite may have done so by itself: when the disk is full, for example."""
+        connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)
+        if connection is not None and connection.in_transaction:
+            connection.execute(_QUERIES["rollback"])
 
     def _rows(self, query: str, parameters: dict[str, object]) -> list[Row]:
         connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)

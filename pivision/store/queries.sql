@@ -1,5 +1,17 @@
--- Every statement of the store, by name. Each write is one statement, and so takes the write lock when it begins:
+-- Every statement of the store, by name. A write takes the write lock when it begins, by itself or in `together`:
 -- a transaction that reads first and writes later can fail with SQLITE_BUSY_SNAPSHOT however long it would wait.
+
+-- name: begin
+-- IMMEDIATE takes the write lock now, so that nothing in the block can find it taken.
+BEGIN IMMEDIATE;
+
+-- name: commit
+-- The one flush of the disk for all of them.
+COMMIT;
+
+-- name: rollback
+-- None of them.
+ROLLBACK;
 
 -- name: add
 -- The client's task. The row is durable when this returns: the image was made durable before.

@@ -22,12 +22,13 @@ def measure_quality(frame: Frame, params: QualityParams) -> QualityResult:
         scale = _MEASURED_SIDE_PX / longer_side_px
         size = (max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale)))
         grey = cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
-    histogram = np.bincount(grey.ravel(), minlength=256) / grey.size
+    histogram = cv2.calcHist([grey], [0], None, [256], [0, 256]).ravel().astype(np.float64) / grey.size
     levels = np.arange(256)
     brightness = float(histogram @ levels)
     deviation = float(np.sqrt(histogram @ (levels - brightness) ** 2))
+    _mean, laplacian_deviation = cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))  # within +-1020: nothing is cut off
     return QualityResult(
-        sharpness=float(cv2.Laplacian(grey, cv2.CV_64F).var()),
+        sharpness=float(laplacian_deviation[0, 0]) ** 2,
         brightness=brightness / 255,
         contrast=min(1.0, deviation / 127.5),
         exposure=_exposure(
