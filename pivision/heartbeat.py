@@ -56,14 +56,17 @@ def path(run_dir: Path, worker: int) -> Path:
 
 
 def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_seconds: float | None = None) -> None:
-    """Leave a sign: idle, or at work on a task that ends within `deadline_seconds`."""
+    """Leave a sign: idle, or at work on a task that ends within `deadline_seconds`.
+
+    Whoever reads in the middle of it may find no sign: health believes that only when it finds none three times.
+    """
     now = boottime()
     deadline = None if deadline_seconds is None else now + deadline_seconds
     due = now + IDLE_PROMISE_SECONDS if deadline is None else deadline + MARGIN_SECONDS
     sign = json.dumps(Heartbeat(os.getpid(), boot_id(), due, task_id, deadline)._asdict()).encode()
     file = os.open(path(run_dir, worker), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
-        os.pwrite(file, sign.ljust(_SIGN_BYTES), 0)  # in place: to rename it costs a disk half a millisecond
+        os.pwrite(file, sign.ljust(_SIGN_BYTES), 0)  # in place: a rename costs a disk half a millisecond
     finally:
         os.close(file)
 

@@ -3,9 +3,11 @@
 The tests and the benchmarks drive it as its owner would: over HTTP, with signals, through supervisord.
 """
 
+import contextlib
 import http.client
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -15,7 +17,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -185,7 +186,7 @@ class Box:
         return "\n".join(f"--- {name}\n{self.log(name)}" for name in names)
 
 
-@contextmanager
+@contextlib.contextmanager
 def running_box(environment: dict[str, str] | None = None, *, start: bool = True, **settings: object) -> Iterator[Box]:
     """An appliance for one test: started, and ended with all that belongs to it."""
     folder = Path(tempfile.mkdtemp(prefix="pv-"))  # short: Unix sockets have paths of at most 107 bytes
@@ -215,10 +216,17 @@ def eventually(look: Callable[[], T | None], what: str, timeout: float = 30.0) -
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, and that no outgoing connection is given either.
+
+    Clients that knock at the port of a dead server are given ports themselves: one of them could get that very port,
+    be connected to itself, and keep the next server from listening.
+    """
+    first_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(10_000, first_outgoing)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def is_alive(pid: int) -> bool:

@@ -61,12 +61,13 @@ class Store:
         What they return holds only after the block.
         """
         with self._writing():
-            self._rows("begin", {})
+            self._write("begin")
             try:
                 yield
-                self._rows("commit", {})
+                self._write("commit")
             except BaseException:
-                self._roll_back()
+                if self._is_in_transaction():  # on a full disk SQLite has rolled back by itself
+                    self._write("rollback")
                 raise
 
     # Clients
@@ -202,11 +203,9 @@ class Store:
         finally:
             self._write_lock.release()
 
-    def _roll_back(self) -> None:
-        """SQLite may have done so by itself: when the disk is full, for example."""
+    def _is_in_transaction(self) -> bool:
         connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)
-        if connection is not None and connection.in_transaction:
-            connection.execute(_QUERIES["rollback"])
+        return connection is not None and connection.in_transaction
 
     def _rows(self, query: str, parameters: dict[str, object]) -> list[Row]:
         connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)
