@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pivision.supervision import Program
 
 MISSES = 3
-"""How many polls in a row the server may leave unanswered: one is an accident, three are none."""
+"""How many looks in a row must find the same fault: one is an accident, three are none."""
 
 GRACE_SECONDS = 20.0
 """After a process has appeared: a Pi takes its time to import OpenCV from an SD card."""
@@ -53,15 +53,15 @@ class Patient:
         """
         if program.pid != self._pid:
             self._pid, self._seen_since, self._misses = program.pid, now, 0
-        if program.state in ("FATAL", "EXITED"):
-            return Finding(Remedy.START, f"supervisord has given it up: {program.state}")
-        if program.state != "RUNNING" or now - self._seen_since < GRACE_SECONDS:
-            self._misses = 0
-            return None
-        self._misses = self._misses + 1 if complaint else 0
-        if self._misses < MISSES:
-            return None
-        return Finding(Remedy.KILL, f"{complaint}, {self._misses} looks in a row")
+        if program.state == "FATAL":
+            return Finding(Remedy.START, "supervisord has given it up: FATAL")
+        fault, remedy = complaint, Remedy.KILL
+        if program.state == "EXITED":  # for a moment after each death; autorestart comes next
+            fault, remedy = "supervisord has not started it again", Remedy.START
+        elif program.state != "RUNNING" or now - self._seen_since < GRACE_SECONDS:
+            fault = None
+        self._misses = self._misses + 1 if fault else 0
+        return Finding(remedy, f"{fault}, {self._misses} looks in a row") if self._misses >= MISSES else None
 
     def pause_left(self, now: float) -> float:
         """How many seconds the next healing must still wait."""

@@ -55,7 +55,17 @@ HISTORIES: dict[str, list[Look]] = {
         (2, "FATAL", 0, None, Remedy.START),
         (4, "FATAL", 0, None, Remedy.START),
     ],
-    "ended": [(0, "RUNNING", 1, None, None), (2, "EXITED", 0, None, Remedy.START)],
+    "ended and started again": [
+        (0, "RUNNING", 1, None, None),
+        (2, "EXITED", 0, None, None),
+        (4, "STARTING", 2, None, None),
+    ],
+    "ended for good": [
+        (0, "RUNNING", 1, None, None),
+        (2, "EXITED", 0, None, None),
+        (4, "EXITED", 0, None, None),
+        (6, "EXITED", 0, None, Remedy.START),
+    ],
     "given up at the first look": [(0, "FATAL", 0, None, Remedy.START)],
     "stopped in the middle of its misses": [
         (0, "RUNNING", 1, None, None),
