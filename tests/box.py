@@ -130,10 +130,20 @@ class Box:
         )
 
     def signal(self, name: str, number: signal.Signals) -> int:
-        """Send a signal to a program of ours and return the pid that it went to."""
-        pid = self.pid(name)
-        os.kill(pid, number)
-        return pid
+        """Send a signal to a program of ours and return the pid that it went to.
+
+        For a moment after a death, supervisord still gives the pid of the dead.
+        """
+
+        def send() -> int | None:
+            pid = self.pid(name)
+            with contextlib.suppress(ProcessLookupError):
+                if is_alive(pid):
+                    os.kill(pid, number)
+                    return pid
+            return None
+
+        return eventually(send, f"{name} gets {number.name}")
 
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, timeout: float = 30
