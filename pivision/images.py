@@ -55,9 +55,9 @@ class ReceivedImage:
             with _storage_errors():
                 os.fsync(self._file.fileno())
                 with contextlib.suppress(FileExistsError):  # the same picture was sent before
-                    os.link(
-                        f"/proc/self/fd/{self._file.fileno()}", self.sha256, dst_dir_fd=folder, follow_symlinks=True
-                    )
+                    # open(2)'s way to name an O_TMPFILE; Python follows the link only when it is given a dst_dir_fd.
+                    nameless = f"/proc/self/fd/{self._file.fileno()}"
+                    os.link(nameless, self.sha256, dst_dir_fd=folder, follow_symlinks=True)
                 os.fsync(folder)
             yield
 
