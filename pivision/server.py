@@ -90,7 +90,6 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         super().__init__()
         self.queue_logger.setLevel("ERROR")  # one warning for each queued request would wear out the SD card
         self._reserved = ThreadedTaskDispatcher()
-        self._reserved.queue_logger.setLevel("ERROR")
         self.set_thread_count(threads)
         self._reserved.set_thread_count(1)
 

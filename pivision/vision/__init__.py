@@ -6,12 +6,12 @@ A frame is a BGR array (H, W, 3) of uint8, upright; the results are the types of
 from collections.abc import Callable
 from typing import Any
 
-import cv2
 import msgspec
 
-from pivision.errors import OperationFailed, OutOfMemory
+from pivision.errors import OperationFailed
 from pivision.operations import OperationCall
 from pivision.vision import codes, quality
+from pivision.vision.failures import translated
 from pivision.vision.frame import Frame
 
 _FUNCTIONS: dict[str, Callable[[Frame, Any], msgspec.Struct]] = {
@@ -25,13 +25,5 @@ def run(call: OperationCall, frame: Frame) -> msgspec.Struct:
 
     Raises OutOfMemory, OperationFailed.
     """
-    try:
+    with translated(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels", OperationFailed):
         return _FUNCTIONS[call.name](frame, call.params)
-    except MemoryError:
-        raise OutOfMemory(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels") from None
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise OutOfMemory(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels") from None
-        raise OperationFailed(f"{call.name}: {error.err}") from error
-    except (ValueError, RuntimeError) as error:  # what bindings raise for what their C++ throws
-        raise OperationFailed(f"{call.name}: {error}") from error

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pivision.errors import ImageUndecodable, OutOfMemory
+from pivision.errors import ImageUndecodable
+from pivision.vision.failures import translated
 
 Frame = npt.NDArray[np.uint8]
 """BGR, (H, W, 3), uint8, C-contiguous."""
@@ -30,19 +31,13 @@ def decode(data: bytes, orientation: int = 1) -> Frame:
 
     Raises ImageUndecodable, OutOfMemory.
     """
-    try:
-        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
-    except MemoryError:
-        raise OutOfMemory("decoding the image") from None
-    except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
-            raise OutOfMemory("decoding the image") from None
-        raise ImageUndecodable(f"OpenCV: {error.err}") from error
-    if frame is None:
-        raise ImageUndecodable("OpenCV finds no picture in it")
     swap_axes, flip = _UPRIGHT[orientation]
-    if swap_axes:
-        frame = cv2.transpose(frame)
-    if flip is not None:
-        frame = cv2.flip(frame, flip)
-    return np.asarray(frame, np.uint8)
+    with translated("decoding the image", ImageUndecodable):
+        frame = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_IGNORE_ORIENTATION)
+        if frame is None:
+            raise ImageUndecodable("OpenCV finds no picture in it")
+        if swap_axes:
+            frame = cv2.transpose(frame)
+        if flip is not None:
+            frame = cv2.flip(frame, flip)
+        return np.asarray(frame, np.uint8)
