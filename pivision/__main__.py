@@ -1,10 +1,34 @@
-"""The operator's command: `python -m pivision …`."""
+"""The operator's command: `python -m pivision …`.
+
+What a command needs is imported when it runs: some must run before anything is installed.
+"""
 
 import argparse
 import sys
+from collections.abc import Callable
+from typing import Any
 
-from pivision import __version__, appliance, config, tokens
+from pivision import __version__
 from pivision.errors import PiVisionError
+
+
+def _run(options: argparse.Namespace) -> None:
+    from pivision import appliance, config
+
+    appliance.run(config.load(), options.unattended)
+
+
+def _token(options: argparse.Namespace) -> None:
+    from pivision import config, tokens
+
+    print(tokens.create(config.load().secrets_dir, options.name))
+
+
+def _why(options: argparse.Namespace) -> None:
+    from pivision import config, why
+
+    for line in why.lines(config.load().data_dir, options.last):
+        print(line)
 
 
 def main() -> None:
@@ -12,18 +36,24 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m pivision", description="PiVision, the computer-vision box.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(dest="command", required=True)
-    run = commands.add_parser("run", help="start the appliance in the foreground")
+
+    def command(name: str, does: Callable[[argparse.Namespace], Any], description: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description)
+        added.set_defaults(does=does)
+        return added
+
+    run = command("run", _run, "start the appliance in the foreground")
     run.add_argument(
         "--unattended", action="store_true", help="at boot: start even when the port is held, print no token"
     )
-    token = commands.add_parser("token", help="make an access token and print it; it is shown this once")
+    token = command("token", _token, "make an access token and print it; it is shown this once")
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
+    why = command("why", _why, "tell what was restarted, when and why")
+    why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+
     options = parser.parse_args()
     try:
-        settings = config.load()
-        if options.command == "run":
-            appliance.run(settings, options.unattended)
-        print(tokens.create(settings.secrets_dir, options.name))
+        options.does(options)
     except PiVisionError as error:
         sys.exit(f"pivision: {error} [{error.code}]\n{error.remedy}")
 

@@ -14,6 +14,7 @@ from typing import NoReturn
 
 from pivision import port, program, tokens
 from pivision.config import ROOT, Settings
+from pivision.health import deaths, folders
 
 CONF = ROOT / "conf" / "supervisord.conf"
 _WEB_PASSWORD = "supervisor-web-password"  # noqa: S105  # the name of the file
@@ -28,6 +29,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
     Raises PortTaken.
     """
     os.umask(0o077)  # supervisord in the foreground ignores its own setting
+    folders.restore_secrets(settings.secrets_dir, settings.run_dir / "secrets")
     for folder in (settings.data_dir, settings.log_dir, settings.run_dir, settings.secrets_dir):
         program.make_private_folder(folder)
     if not unattended:
@@ -35,9 +37,10 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
         port.require_free("127.0.0.1", settings.supervisor_port)
         _greet(settings)
     environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
-    os.execve(
-        sys.executable, [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(CONF)], environment
-    )
+    for file in (deaths.BOOKMARK, deaths.LOG):
+        (settings.run_dir / file).unlink(missing_ok=True)
+    supervisord = Path(sys.executable).with_name("supervisord")
+    os.execve(sys.executable, [sys.executable, str(supervisord), "--nodaemon", "-c", str(CONF)], environment)
 
 
 def _greet(settings: Settings) -> None:
@@ -52,6 +55,9 @@ def _for_conf(settings: Settings) -> dict[str, str]:
     return {
         "PIVISION_ROOT": str(ROOT),
         "PIVISION_PYTHON": sys.executable,
+        "PIVISION_TO_JOURNAL": str(
+            "JOURNAL_STREAM" in os.environ
+        ).lower(),  # systemd sets it when our output goes there
         "PIVISION_WEB_PASSWORD_SHA": _hashed(_web_password(settings.secrets_dir / _WEB_PASSWORD)),
     }
 

@@ -20,7 +20,13 @@ ROOT = Path(__file__).resolve().parent.parent
 """The project's folder: where conf/ is, and data/, logs/ and run/ unless they are moved."""
 
 _PREFIX = "PIVISION_"
-_NOT_SETTINGS = {"PIVISION_CONFIG", "PIVISION_PYTHON", "PIVISION_ROOT", "PIVISION_WEB_PASSWORD_SHA"}
+_NOT_SETTINGS = {
+    "PIVISION_CONFIG",
+    "PIVISION_PYTHON",
+    "PIVISION_ROOT",
+    "PIVISION_TO_JOURNAL",
+    "PIVISION_WEB_PASSWORD_SHA",
+}
 """PIVISION_CONFIG names another pivision.toml; the others are what appliance.py tells conf/supervisord.conf."""
 
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
@@ -62,6 +68,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_age_days: Annotated[float, Meta(gt=0, le=36500)] = 30.0  # of running time, after a task has finished
     disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 << 20  # kept free for everything else on the disk
+
+    stopped_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 300.0  # then a stopped program is started; 0: never
+    reboots_max: Annotated[int, Meta(ge=0, le=10)] = 0  # by health, until a day without trouble; 0: it never reboots
+    notice_url: Annotated[str, Meta(pattern=r"^(https?://[^/\s]+\S*)?$")] = ""  # where health's notices are posted to
 
     @property
     def database(self) -> Path:

@@ -11,13 +11,14 @@ import falcon
 import msgspec
 import psutil
 
-from pivision import __version__, heartbeat
+from pivision import __version__, heartbeat, history
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.store import Store
 
 _PACKAGES = ("zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
+_RESTARTS_SHOWN = 20
 _OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where a machine has no library for windows
 
 
@@ -82,7 +83,7 @@ class System:
         }
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Versions, tasks by state, workers, what health has seen and done, disk, memory, temperature."""
+        """Versions, tasks by state, workers, what health has seen, restarts and causes, disk, memory, temperature."""
         memory = psutil.virtual_memory()
         resp.data = msgspec.json.encode(
             {
@@ -92,6 +93,7 @@ class System:
                 "tasks": self._store.counts(),
                 "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
                 "health": _health(self._settings.run_dir / "health.json"),
+                "restarts": [event._asdict() for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
                 "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
                 "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
                 "temperature_celsius": _temperature_celsius(),

@@ -120,7 +120,7 @@ def test_alive_even_while_every_thread_waits_for_the_database() -> None:
 
 def test_the_system(api: Api) -> None:
     api.post(png())
-    (api.run_dir / "health.json").write_text(json.dumps({"programs": [], "actions": [{"program": "server"}]}))
+    (api.run_dir / "health.json").write_text(json.dumps({"programs": [{"name": "server"}]}))
     system = api.get("/v1/system").json
     assert system["versions"]["pivision"] == __version__
     assert system["versions"]["python"] == platform.python_version()
@@ -131,7 +131,7 @@ def test_the_system(api: Api) -> None:
     assert set(system["tasks"]) == set(State)
     assert system["tasks"]["queued"] >= 1
     assert system["workers"] == [{"number": 1, "pid": None, "is_fresh": False, "task_id": None}]
-    assert system["health"] == {"programs": [], "actions": [{"program": "server"}]}
+    assert system["health"] == {"programs": [{"name": "server"}]}
     assert system["disk"]["free_bytes"] > 0
     assert system["disk"]["reserve_bytes"] == 0
     assert 0 < system["memory"]["available_bytes"] < system["memory"]["total_bytes"]

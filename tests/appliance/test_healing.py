@@ -1,4 +1,4 @@
-"""What supervisord does not see or has given up, health mends; what a person stopped it leaves alone.
+"""What supervisord does not see or has given up, health mends; what a person stopped it leaves alone for a time.
 
 Health gives every process 20 seconds before it judges it, so all that must be waited for happens at the same time.
 """
@@ -31,7 +31,7 @@ def ward(faults: dict[str, str]) -> Iterator[Ward]:
         holder = stack.enter_context(socket.create_server(("127.0.0.1", shut_out.port)))
         shut_out.start(until_ready=False)
         frozen = stack.enter_context(
-            running_box(faults, workers=2, task_deadline_seconds=6, database_timeout_seconds=2)
+            running_box(faults, workers=2, task_deadline_seconds=6, database_timeout_seconds=2, stopped_seconds=35)
         )
 
         assert frozen.supervisorctl("stop", "worker:worker_2").returncode == 0
@@ -46,35 +46,45 @@ def ward(faults: dict[str, str]) -> Iterator[Ward]:
         eventually(lambda: shut_out.get("/readyz").status == 200, "the server is started once its port is free")
 
         eventually(lambda: frozen.get("/healthz").status == 200, "the frozen server is replaced", 60)
+        assert frozen.programs()["worker:worker_2"].state == "STOPPED", "a person's will counts for a while"
+        eventually(lambda: frozen.programs()["worker:worker_2"].state == "RUNNING", "it is started again", 60)
         yield Ward(frozen, pids, frozen.finished(task_id), shut_out)
 
 
 def test_a_frozen_server_is_replaced(ward: Ward) -> None:
     assert ward.frozen.pid("server") != ward.frozen_pids["server"]
-    assert actions(ward.frozen, "server") == ["kill"]
+    [restart] = restarts(ward.frozen, "server")
+    assert restart["cause"] == "health"
+    assert restart["detail"].startswith("/healthz gave no answer")
     assert "server: kill, because: /healthz gave no answer" in ward.frozen.log("health")
 
 
 def test_a_frozen_worker_is_replaced_and_its_task_done(ward: Ward) -> None:
     assert ward.frozen.pid("worker:worker_1") != ward.frozen_pids["worker:worker_1"]
     assert (ward.task["state"], ward.task["attempt"]) == ("done", 2)
-    assert actions(ward.frozen, "worker:worker_1") == ["kill"]
+    [restart] = restarts(ward.frozen, "worker_1")
+    assert restart["cause"] == "health"
+    assert "overdue" in restart["detail"]
     assert f"overdue, it has task {ward.task['id']}" in ward.frozen.log("health")
 
 
-def test_what_a_person_stopped_stays_stopped(ward: Ward) -> None:
-    assert ward.frozen.programs()["worker:worker_2"].state == "STOPPED"
-    assert actions(ward.frozen, "worker:worker_2") == []
+def test_what_a_person_stopped_is_started_again_after_a_time(ward: Ward) -> None:
+    assert ward.frozen.pid("worker:worker_2")
+    assert [restart["cause"] for restart in restarts(ward.frozen, "worker_2")] == ["operator", "health"]
+    assert "stopped for 35 s" in restarts(ward.frozen, "worker_2")[1]["detail"]
 
 
 def test_a_server_whose_port_was_taken_is_started_once_the_port_is_free(ward: Ward) -> None:
     assert ward.shut_out.pid("server")
-    assert actions(ward.shut_out, "server") == ["start"], "not once while the port was held"
+    causes = [(restart["cause"], restart["detail"]) for restart in restarts(ward.shut_out, "server")]
+    assert causes[0] == ("exit", "exit status 1")
+    assert ("unhealed", f"another program holds port {ward.shut_out.port}; it is started once that is free") in causes
+    assert causes[-1] == ("health", "supervisord has given it up: FATAL: started")
+    assert [cause for cause, _ in causes].count("health") == 1, "not once while the port was held"
     log = ward.shut_out.log("health")
     assert log.count(f"another program holds port {ward.shut_out.port}") == 1, "one line, and no flood"
 
 
-def actions(box: Box, program: str) -> list[str]:
-    """What health says it did to a program."""
-    report = eventually(lambda: box.get("/v1/system").json["health"], "health has reported")
-    return [action["remedy"] for action in report["actions"] if action["program"] == program]
+def restarts(box: Box, program: str) -> list[dict[str, Any]]:
+    """What is known of a program's restarts."""
+    return [event for event in box.get("/v1/system").json["restarts"] if event["program"] == program]

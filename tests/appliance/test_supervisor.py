@@ -1,7 +1,6 @@
 """What a person and a stranger find at a running appliance: the programs, the web page, ports, files and secrets."""
 
 import base64
-import configparser
 import http.client
 import os
 import socket
@@ -89,17 +88,3 @@ def test_the_data_is_for_its_owner_alone(box: Box) -> None:
     modes = {path: path.stat().st_mode & 0o777 for path in paths}
     assert [path for path, mode in modes.items() if mode != (0o700 if path.is_dir() else 0o600)] == []
     assert {path.stat().st_uid for path in paths} == {os.getuid()}
-
-
-def test_every_programs_log_is_bounded() -> None:
-    conf = configparser.RawConfigParser(inline_comment_prefixes=(";",))
-    conf.read(ROOT / "conf" / "supervisord.conf")
-    programs = [section for section in conf.sections() if section.startswith("program:")]
-    assert len(programs) >= 3
-    for program in programs:
-        section = conf[program]
-        assert section["redirect_stderr"] == "true", program
-        assert section["stdout_logfile_maxbytes"] == "1MB", program
-        assert 1 <= int(section["stdout_logfile_backups"]) <= 5, program
-    assert conf["supervisord"]["logfile"] == "/dev/null"
-    assert conf["supervisord"]["logfile_maxbytes"] == "0"

@@ -156,6 +156,9 @@ CHANGED: dict[str, Any] = {
     "task_memory_bytes": 1 << 40,
     "max_age_days": 1e-07,
     "disk_reserve_bytes": 0,
+    "stopped_seconds": 0.0,
+    "reboots_max": 10,
+    "notice_url": "https://example.org/a%20secret?x=1",
 }
 
 

@@ -2,10 +2,11 @@
 
 import pytest
 
-from pivision.healing import GRACE_SECONDS, MISSES, PAUSES_SECONDS, WELL_SECONDS, Patient, Remedy
+from pivision.health.healing import GRACE_SECONDS, MISSES, PAUSES_SECONDS, WELL_SECONDS, Patient, Remedy
 from pivision.supervision import Program
 
 Look = tuple[float, str, int, str | None, Remedy | None]
+STOPPED_SECONDS = 300.0
 OLD = GRACE_SECONDS + 1  # past the grace of a process that appeared at 0
 
 HISTORIES: dict[str, list[Look]] = {
@@ -45,7 +46,15 @@ HISTORIES: dict[str, list[Look]] = {
         (OLD + 6 + OLD, "RUNNING", 2, "silent", None),
         (OLD + 8 + OLD, "RUNNING", 2, "silent", Remedy.KILL),
     ],
-    "stopped by a person": [(at, "STOPPED", 0, "silent", None) for at in range(0, 1000, 50)],
+    "stopped by a person, or left so by a restart that was broken off": [
+        (0, "RUNNING", 1, None, None),
+        (50, "STOPPED", 0, None, None),
+        (50 + STOPPED_SECONDS - 1, "STOPPED", 0, None, None),
+        (50 + STOPPED_SECONDS, "STOPPED", 0, None, Remedy.START),
+        (50 + STOPPED_SECONDS + 2, "RUNNING", 2, None, None),
+        (1000, "STOPPED", 0, None, None),
+        (1000 + STOPPED_SECONDS - 1, "STOPPED", 0, None, None),
+    ],
     "being stopped": [(at, "STOPPING", 1, "silent", None) for at in range(0, 1000, 50)],
     "being started": [(at, "STARTING", 1, "silent", None) for at in range(0, 1000, 50)],
     "supervisord still tries": [(at, "BACKOFF", 0, "silent", None) for at in range(0, 1000, 50)],
@@ -79,14 +88,19 @@ HISTORIES: dict[str, list[Look]] = {
 
 @pytest.mark.parametrize("name", HISTORIES)
 def test_what_follows_from_a_history(name: str) -> None:
-    patient = Patient("server")
+    patient = Patient("server", STOPPED_SECONDS)
     for now, state, pid, complaint, expected in HISTORIES[name]:
         finding = patient.examine(Program("server", state, pid), now, complaint)
         assert (finding and finding.remedy) == expected, f"at {now} s"
 
 
+def test_a_program_may_stay_stopped_for_ever() -> None:
+    patient = Patient("server", stopped_seconds=0)
+    assert not any(patient.examine(Program("server", "STOPPED", 0), at, None) for at in range(0, 10**6, 1000))
+
+
 def test_the_cause_says_what_was_missing() -> None:
-    patient = Patient("server")
+    patient = Patient("server", STOPPED_SECONDS)
     patient.examine(Program("server", "RUNNING", 1), 0, None)
     findings = [patient.examine(Program("server", "RUNNING", 1), OLD + at, "it is silent") for at in range(MISSES)]
     assert findings[-1] is not None
@@ -97,7 +111,7 @@ def test_the_cause_says_what_was_missing() -> None:
 
 
 def test_a_healed_process_starts_with_no_misses() -> None:
-    patient = Patient("server")
+    patient = Patient("server", STOPPED_SECONDS)
     program = Program("server", "RUNNING", 1)
     patient.examine(program, 0, None)
     for at in range(MISSES):
@@ -107,7 +121,7 @@ def test_a_healed_process_starts_with_no_misses() -> None:
 
 
 def test_pauses_grow_to_the_last_and_stay_there() -> None:
-    patient, now, pauses = Patient("server"), 1000.0, []
+    patient, now, pauses = Patient("server", STOPPED_SECONDS), 1000.0, []
     for _ in range(len(PAUSES_SECONDS) + 3):
         pause = patient.pause_left(now)
         pauses.append(pause)
@@ -120,7 +134,7 @@ def test_pauses_grow_to_the_last_and_stay_there() -> None:
 
 
 def test_a_pause_runs_out() -> None:
-    patient = Patient("server")
+    patient = Patient("server", STOPPED_SECONDS)
     for at in (100, 101, 102):
         patient.healed(at)
     assert patient.pause_left(102) == PAUSES_SECONDS[3]
@@ -129,7 +143,7 @@ def test_a_pause_runs_out() -> None:
 
 
 def test_who_was_well_for_long_starts_with_the_first_pause() -> None:
-    patient = Patient("server")
+    patient = Patient("server", STOPPED_SECONDS)
     for at in range(100, 110):
         patient.healed(at)
     assert patient.pause_left(109) == PAUSES_SECONDS[-1]

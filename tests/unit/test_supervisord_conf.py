@@ -8,6 +8,7 @@ import pytest
 
 from pivision import appliance, worker
 from pivision.config import ROOT, Settings
+from pivision.health import deaths
 
 PROGRAMS = ["program:worker", "program:server", "program:health"]
 
@@ -37,7 +38,8 @@ def test_each_program_comes_back(conf: configparser.RawConfigParser, program: st
 def test_each_module_is_there(conf: configparser.RawConfigParser, program: str) -> None:
     python, _, module, *_ = conf[program]["command"].split()
     assert python == "%(ENV_PIVISION_PYTHON)s"
-    assert (ROOT / Path(*module.split("."))).with_suffix(".py").exists()
+    file = ROOT / Path(*module.split("."))
+    assert file.with_suffix(".py").exists() or (file / "__main__.py").exists()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
@@ -51,7 +53,7 @@ def test_each_log_is_bounded(conf: configparser.RawConfigParser, program: str) -
 
 
 def test_the_main_log_cannot_roll_over(conf: configparser.RawConfigParser) -> None:
-    assert conf["supervisord"]["logfile"] == "/dev/null"
+    assert conf["supervisord"]["logfile"] == f"%(ENV_PIVISION_RUN_DIR)s/{deaths.LOG}"
     assert int(conf["supervisord"]["logfile_maxbytes"]) == 0
     assert conf["supervisord"].getboolean("nodaemon")
     assert not {"umask", "directory", "user"} & set(conf["supervisord"])  # ignored in the foreground

@@ -38,21 +38,30 @@ class Finding(NamedTuple):
 class Patient:
     """One program as health has seen it so far. Times are of one monotonic clock, in seconds."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, stopped_seconds: float) -> None:
         self.name = name
+        self.healings = 0  # in a row
+        self._stopped_seconds = stopped_seconds
+        self._stopped_since: float | None = None
         self._pid = 0
         self._seen_since = 0.0
         self._misses = 0
-        self._healed = 0
         self._last_healed = 0.0
 
     def examine(self, program: Program, now: float, complaint: str | None) -> Finding | None:
         """Take note of one look: the program's state, and what its own sign of life lacks (None: nothing).
 
-        STOPPED and STOPPING are somebody's will, STARTING and BACKOFF are supervisord's work: both are left alone.
+        STOPPING, STARTING and BACKOFF are supervisord's work and left alone. STOPPED may be a person's will, or what
+        a supervisorctl left that ended in the middle of a restart: nobody can tell, so it is left alone for a time.
         """
         if program.pid != self._pid:
             self._pid, self._seen_since, self._misses = program.pid, now, 0
+        if program.state != "STOPPED":
+            self._stopped_since = None
+        elif self._stopped_since is None:
+            self._stopped_since = now
+        elif self._stopped_seconds and now - self._stopped_since >= self._stopped_seconds:
+            return Finding(Remedy.START, f"it has been stopped for {self._stopped_seconds:g} s")
         if program.state == "FATAL":
             return Finding(Remedy.START, "supervisord has given it up: FATAL")
         fault, remedy = complaint, Remedy.KILL
@@ -61,19 +70,19 @@ class Patient:
         elif program.state != "RUNNING" or now - self._seen_since < GRACE_SECONDS:
             fault = None
         self._misses = self._misses + 1 if fault else 0
-        return Finding(remedy, f"{fault}, {self._misses} looks in a row") if self._misses >= MISSES else None
+        return Finding(remedy, f"{fault}, {MISSES} looks in a row") if self._misses >= MISSES else None
 
     def pause_left(self, now: float) -> float:
         """How many seconds the next healing must still wait."""
         if now - self._last_healed > WELL_SECONDS:
-            self._healed = 0
-        if not self._healed:
+            self.healings = 0
+        if not self.healings:
             return 0.0
-        pause_seconds = PAUSES_SECONDS[min(self._healed, len(PAUSES_SECONDS) - 1)]
+        pause_seconds = PAUSES_SECONDS[min(self.healings, len(PAUSES_SECONDS) - 1)]
         return max(0.0, self._last_healed + pause_seconds - now)
 
     def healed(self, now: float) -> None:
         """Count a healing; the process that comes next gets its grace."""
-        self._healed += 1
+        self.healings += 1
         self._last_healed = now
         self._misses = 0
