@@ -5,13 +5,16 @@ VENV := .venv
 OPENCV := $(shell sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test check format bench clean
+.PHONY: run test test-appliance check format bench clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
 
 test: check
 	$(VENV)/bin/python -m pytest
+
+test-appliance: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest tests/machine
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -43,7 +43,53 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-class Box:
+class Client:
+    """Somebody with a token. Whoever is one says how to connect."""
+
+    token: str
+
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        """A new connection to the appliance, to be closed by the caller."""
+        raise NotImplementedError
+
+    def request(
+        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, timeout: float = 30
+    ) -> Answer:
+        """One request on a connection of its own, with the token unless the headers say otherwise."""
+        connection = self.connection(timeout)
+        try:
+            connection.request(method, path, body, {"Authorization": f"Bearer {self.token}", **(headers or {})})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.headers, answer.read())
+        finally:
+            connection.close()
+
+    def get(self, path: str, timeout: float = 5) -> Answer:
+        """GET; status 0 when there was no answer."""
+        try:
+            return self.request("GET", path, timeout=timeout)
+        except (OSError, http.client.HTTPException):
+            return Answer(0, http.client.HTTPMessage(), b"")
+
+    def post(self, image: bytes, operations: str = "codes", wait: float = 0, **headers: str) -> Answer:
+        """Make a task of a picture, sent as the raw body."""
+        path = f"/v1/tasks?operations={operations}&wait={wait}"
+        return self.request("POST", path, image, {"Content-Type": "application/octet-stream", **headers})
+
+    def task(self, task_id: int) -> Any:
+        return self.request("GET", f"/v1/tasks/{task_id}").json
+
+    def finished(self, task_id: int, timeout: float = 60) -> Any:
+        """The task once nothing more happens to it."""
+
+        def look() -> Any:
+            answer = self.get(f"/v1/tasks/{task_id}")
+            return answer.json if answer.status == 200 and answer.json["finished_at"] else None
+
+        return eventually(look, f"task {task_id} has finished", timeout)
+
+
+class Box(Client):
     """One appliance. `settings` are those of pivision.config.Settings; `environment` reaches the programs as it is."""
 
     def __init__(self, folder: Path, environment: dict[str, str] | None = None, **settings: object) -> None:
@@ -145,41 +191,8 @@ class Box:
 
         return eventually(send, f"{name} gets {number.name}")
 
-    def request(
-        self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, timeout: float = 30
-    ) -> Answer:
-        """One request on a connection of its own, with the token unless the headers say otherwise."""
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
-        try:
-            connection.request(method, path, body, {"Authorization": f"Bearer {self.token}", **(headers or {})})
-            answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
-        finally:
-            connection.close()
-
-    def get(self, path: str, timeout: float = 5) -> Answer:
-        """GET; status 0 when there was no answer."""
-        try:
-            return self.request("GET", path, timeout=timeout)
-        except (OSError, http.client.HTTPException):
-            return Answer(0, http.client.HTTPMessage(), b"")
-
-    def post(self, image: bytes, operations: str = "codes", wait: float = 0, **headers: str) -> Answer:
-        """Make a task of a picture, sent as the raw body."""
-        path = f"/v1/tasks?operations={operations}&wait={wait}"
-        return self.request("POST", path, image, {"Content-Type": "application/octet-stream", **headers})
-
-    def task(self, task_id: int) -> Any:
-        return self.request("GET", f"/v1/tasks/{task_id}").json
-
-    def finished(self, task_id: int, timeout: float = 60) -> Any:
-        """The task once nothing more happens to it."""
-
-        def look() -> Any:
-            answer = self.get(f"/v1/tasks/{task_id}")
-            return answer.json if answer.status == 200 and answer.json["finished_at"] else None
-
-        return eventually(look, f"task {task_id} has finished", timeout)
+    def connection(self, timeout: float) -> http.client.HTTPConnection:
+        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def images(self) -> set[str]:
         """Every file below the images folder."""
