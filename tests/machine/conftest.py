@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.box import eventually
+from tests.machine import ordeal as ordeals
 from tests.machine import root
+from tests.machine.ledger import Ledger
 from tests.machine.machine import PROJECT, Machine
 
 
@@ -66,3 +68,47 @@ def machine(installed: Path) -> Iterator[Machine]:
     with booted(installed) as machine:
         sign_in(machine)
         yield machine
+
+
+@pytest.fixture(scope="module")
+def ledger(machine: Machine) -> Ledger:
+    """What this machine has acknowledged."""
+    return Ledger(machine)
+
+
+@pytest.fixture
+def ordeal(request: pytest.FixtureRequest, machine: Machine, ledger: Ledger) -> Iterator[ordeals.Ordeal]:
+    """What this test puts the machine through; its row of the table says how long healing may take."""
+    begun = ordeals.Ordeal(ordeals.rows()[name_of(request.node)], ledger)
+    yield begun
+    if begun.seen_seconds is None:  # the next test is not to fail for this one's reasons
+        ledger.ids.clear()
+        machine.pull_plug()
+        machine.boot()
+        sign_in(machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Keep with the test's report how long it took to heal."""
+    yield
+    begun = getattr(item, "funcargs", {}).get("ordeal")
+    if begun is not None:
+        item.user_properties.append(("seen_seconds", begun.seen_seconds))
+
+
+def name_of(test: pytest.Item) -> str:
+    """As docs/faults.md names it."""
+    return f"{test.path.name}::{test.name}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table once more, with what was seen."""
+    rows = ordeals.rows()
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.getreports(outcome):
+            row = rows.get(report.nodeid.rpartition("/")[2])
+            if row and report.when == "call":
+                seen = dict(report.user_properties).get("seen_seconds")
+                took = "" if seen is None else f"{seen:.1f} s of {row.within_seconds:.0f}"
+                terminalreporter.write_line(f"{outcome:8} {took:15} {row.fault}: {row.expected}")

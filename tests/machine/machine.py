@@ -25,6 +25,9 @@ from tests.machine import root
 BOOT_SECONDS = 60.0
 HOME = "/home/djg"
 PROJECT = f"{HOME}/Projects/PiVision"
+SUPERVISORCTL = (
+    f"{PROJECT}/.venv/bin/supervisorctl -c {PROJECT}/conf/supervisord.conf -s unix:///run/pivision/supervisor.sock"
+)
 _REBOOT_ASKED = 133  # the exit status of systemd-nspawn after a reboot from inside
 _CLONE_NEWNET = 0x40000000
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -42,6 +45,10 @@ _START = """
         --private-network --link-journal=no --console=read-only --bind-ro="$3":/wheels
 """
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+class Off(ConnectionError):
+    """The machine is off; what its screen showed at last."""
 
 
 class Machine(Client):
@@ -128,9 +135,23 @@ class Machine(Client):
         """To the appliance, within the machine's own network."""
         return _Connection(self._leader(), timeout)
 
-    def pids(self, pattern: str) -> list[int]:
-        """The processes whose command line matches, as the machine numbers them."""
-        return [int(pid) for pid in self.run("pgrep", "--full", pattern, check=False).stdout.split()]
+    def pid(self, program: str) -> int:
+        """The process of supervisord, server, health or worker N, as the machine numbers it; 0 when there is none."""
+        if program == "supervisord":
+            return int(self.run("systemctl", "show", "--property=MainPID", "--value", "pivision").stdout)
+        found = self.run("pgrep", "--full", "--oldest", f"python -m pivision[.]{program}( |$)", check=False)
+        return int(found.stdout or 0)
+
+    def signal(self, program: str, number: signal.Signals) -> int:
+        """Send a signal to a program, and return the pid that it went to."""
+        pid = eventually(lambda: self.pid(program), f"{program} is running")
+        self.run("kill", f"--signal={number.name}", str(pid))
+        return pid
+
+    @property
+    def files(self) -> Path:
+        """Its files from outside: on, all of them; off, those that it has changed."""
+        return self._folder / "disk" if self._nspawn is None else Path(f"/proc/{self._leader()}/root")
 
     def console(self) -> str:
         """What the machine has written to its screen."""
@@ -152,19 +173,20 @@ class Machine(Client):
 
     def _leader(self) -> int:
         """The first process of the machine, as this side numbers it."""
-        assert self._nspawn is not None, "the machine is off"
+        if self._nspawn is None:
+            raise Off
         for nspawn in _children(self._nspawn.pid):
             for child in _children(nspawn):
                 if re.search(r"^NSpid:(\t\d+){2}\t1$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE):
                     return child
-        raise AssertionError(f"the machine has ended: {self.console()[-2000:]}")
+        raise Off(self.console()[-2000:])
 
     def _is_booted(self) -> bool:
         assert self._nspawn is not None
         assert self._nspawn.poll() is None, self.console()
         try:
             return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
-        except (AssertionError, OSError):
+        except OSError:
             return False  # there is no first process yet
 
 
