@@ -4,6 +4,7 @@ What a command needs is imported when it runs: some must run before anything is 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -31,6 +32,13 @@ def _why(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _note_end(options: argparse.Namespace) -> None:
+    from pivision import config
+    from pivision.health import tree
+
+    tree.note_end(config.load().data_dir, os.environ)
+
+
 def main() -> None:
     """Read the command line and do what it says; an error is one line and what to do about it."""
     parser = argparse.ArgumentParser(prog="python -m pivision", description="PiVision, the computer-vision box.")
@@ -50,6 +58,7 @@ def main() -> None:
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+    command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()
     try:
