@@ -10,6 +10,7 @@ from typing import Any
 
 from pivision import __version__
 from pivision.errors import PiVisionError
+from pivision.install import cli as installer
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -50,6 +51,7 @@ def main() -> None:
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+    installer.add_to(commands)
 
     options = parser.parse_args()
     try:

@@ -231,3 +231,20 @@ class PortTaken(PiVisionError):
 
     code = "port-taken"
     remedy = "Stop that program, or choose another port with PIVISION_PORT."
+
+
+# What stops an installation
+
+
+class InstallationFailed(PiVisionError):
+    """The installation cannot go on."""
+
+    code = "installation-failed"
+    remedy = "Do what the detail says and run the same command again: what is done already stays done."
+
+
+class OpencvMissing(InstallationFailed):
+    """OpenCV must come from Debian's packages."""
+
+    code = "opencv-missing"
+    remedy = "sudo apt install python3-opencv, then run the same command again."
