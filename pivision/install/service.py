@@ -147,11 +147,11 @@ class Installation:
             self.steps.already("starts at boot")
         else:
             self.steps.take("systemctl enable pivision", lambda: unit.systemctl(self.root, "enable", unit.NAME))
-        is_active = unit.says(self.root, "is-active") == "active"
-        if is_active and not is_changed:
+        state = unit.says(self.root, "is-active")
+        if state == "active" and not is_changed:
             self.steps.already("runs, with all of this")
         else:
-            verb = "restart" if is_active else "start"
+            verb = "start" if state in ("inactive", "failed") else "restart"
             self.steps.take(f"systemctl {verb} pivision", lambda: self._start(verb))
         self.steps.take(f"wait until {where.url}/readyz answers 200", lambda: serving.wait(self.root, where))
 
