@@ -11,14 +11,14 @@ from pivision.install import unit
 from pivision.install.account import Account
 from pivision.install.place import Place
 
-_WAIT_SECONDS = 120.0  # a Pi that starts everything from a cold SD card
+_WAIT_SECONDS = 60.0  # after systemctl, which has waited for up to 60 s for a first answer already
 _PAUSE_SECONDS = 0.25
 
 
 def wait(root: Account, place: Place) -> None:
     """Wait until the service says that it can take and finish a task: /readyz answers 200.
 
-    Raises InstallationFailed, with what systemd and the journal say, after 120 s.
+    Raises InstallationFailed, with what systemd and the journal say, after a minute.
     """
     give_up = time.monotonic() + _WAIT_SECONDS
     while not _is_ready(f"{place.url}/readyz"):
