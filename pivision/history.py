@@ -98,9 +98,11 @@ class History:
 
 def _append(file: Path, events: list[Event]) -> None:
     lines = "".join(json.dumps(event._asdict()) + "\n" for event in events)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     try:
-        os.write(descriptor, lines.encode())
+        end = os.fstat(descriptor).st_size
+        is_torn = end > 0 and os.pread(descriptor, 1, end - 1) != b"\n"  # a power cut, or a full disk
+        os.write(descriptor, ("\n" * is_torn + lines).encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -28,6 +28,7 @@ _STARTING_INTERVAL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.02  # between two looks, when programs die one after the other
 _REPORT_SECONDS = 30.0  # how old health.json may get while nothing changes
+_BITE_SECONDS = 10.0
 _FOLDER_MISSES = 2 * MISSES  # the programs look every 5 seconds, and save what they still have open
 
 
@@ -149,6 +150,7 @@ class Health:
         if rung is Rung.REBOOT:
             (self._settings.run_dir / "reboot-wanted").touch()  # what the unit's drop-in looks for
         self._systemd.restart_tree()
+        time.sleep(_BITE_SECONDS)  # systemd kills everything, and this, in a moment: nothing else is worth noting
         return True
 
     def _tell_systemd(self) -> None:

@@ -1,0 +1,107 @@
+"""Notices: each reaches a real HTTP server in the end, in order, whatever happens in between."""
+
+import contextlib
+import http.server
+import json
+import logging
+import queue
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pivision.health.notices import KEPT, Notices
+from pivision.history import Cause, Event, History
+from tests.box import eventually, free_port
+
+LOG = logging.getLogger("health")
+
+
+class Webhook(http.server.HTTPServer):
+    """The owner's other side. `answers` are the statuses of the first requests; 204 afterwards."""
+
+    def __init__(self, port: int, *answers: int) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.taken: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.answers = list(answers)
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    server: Webhook
+
+    def do_POST(self) -> None:
+        content = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        status = self.server.answers.pop(0) if self.server.answers else 204
+        if status < 300:
+            self.server.taken.put({"path": self.path, **content})
+        self.send_response(status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@contextlib.contextmanager
+def listening(port: int, *answers: int) -> Iterator[Webhook]:
+    with Webhook(port, *answers) as webhook:
+        threading.Thread(target=webhook.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        try:
+            yield webhook
+        finally:
+            webhook.shutdown()
+
+
+@pytest.fixture
+def events(tmp_path: Path) -> list[Event]:
+    told = History(tmp_path)
+    return [told.add("server", Cause.HEALTH, f"reason {number}") for number in range(1, 4)]
+
+
+def test_a_notice_says_what_happened_and_where(tmp_path: Path, events: list[Event]) -> None:
+    with listening(port := free_port()) as webhook:
+        Notices(tmp_path / "outbox", f"http://127.0.0.1:{port}/secret", LOG).put(events[0])
+        taken = webhook.taken.get(timeout=10)
+        assert taken["path"] == "/secret"
+        assert (taken["number"], taken["program"], taken["cause"]) == (1, "server", "health")
+        assert taken["box"]
+        eventually(lambda: not list((tmp_path / "outbox").iterdir()), "it is no longer kept")
+
+
+def test_notices_wait_for_the_other_side_and_outlive_health(tmp_path: Path, events: list[Event]) -> None:
+    url = f"http://127.0.0.1:{(port := free_port())}/"
+    waiting = Notices(tmp_path / "outbox", url, LOG)
+    for event in events:
+        waiting.put(event)
+    assert len(list((tmp_path / "outbox").iterdir())) == 3
+    with listening(port, 500) as webhook:
+        Notices(tmp_path / "outbox", url, LOG)
+        taken: dict[int, None] = {}  # the first of the two is still there: a notice may come twice
+        while len(taken) < len(events):
+            taken.setdefault(webhook.taken.get(timeout=10)["number"])
+        assert list(taken) == [1, 2, 3]
+
+
+def test_the_log_does_not_tell_the_address(
+    tmp_path: Path, events: list[Event], caplog: pytest.LogCaptureFixture
+) -> None:
+    url = f"http://user:password@localhost:{free_port()}/secret?key=secret"
+    Notices(tmp_path / "outbox", url, LOG).put(events[0])
+    eventually(lambda: "notices to localhost wait" in caplog.text, "one line says so")
+    assert "secret" not in caplog.text
+    assert "password" not in caplog.text
+
+
+def test_the_outbox_is_bounded(tmp_path: Path) -> None:
+    told = History(tmp_path)
+    waiting = Notices(tmp_path / "outbox", f"http://127.0.0.1:{free_port()}/", LOG)
+    for number in range(KEPT + 20):
+        waiting.put(told.add("server", Cause.HEALTH, f"reason {number}"))
+    names = sorted(file.name for file in (tmp_path / "outbox").iterdir())
+    assert len(names) == KEPT
+    assert names[-1] == f"{KEPT + 20:08}.json"
+
+
+def test_without_an_address_nothing_is_kept(tmp_path: Path, events: list[Event]) -> None:
+    Notices(tmp_path / "outbox", "", LOG).put(events[0])
+    assert not (tmp_path / "outbox").exists()
