@@ -3,7 +3,7 @@
 import argparse
 import sys
 
-from pivision import __version__, appliance, config, tokens
+from pivision import __version__, doctor
 from pivision.errors import PiVisionError
 
 
@@ -18,7 +18,12 @@ def main() -> None:
     )
     token = commands.add_parser("token", help="make an access token and print it; it is shown this once")
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
+    doctor.add_arguments(commands.add_parser("doctor", help="say what is wrong with this machine, and what mends it"))
     options = parser.parse_args()
+    if options.command == "doctor":
+        sys.exit(doctor.main(options))
+    from pivision import appliance, config, tokens  # the other commands need packages
+
     try:
         settings = config.load()
         if options.command == "run":
