@@ -2,7 +2,7 @@
 
 import sys
 
-if sys.version_info < (3, 11):  # noqa: UP036  # said here, once, before a newer syntax stops every command
-    sys.exit("PiVision needs Python 3.11 or newer; choose one with: make PYTHON=python3.12 …")
-
 __version__ = "0.1.0"
+
+if sys.version_info < (3, 11):  # noqa: UP036  # an older Python comes as far as this line
+    sys.exit(f"PiVision needs Python 3.11 or newer, as Debian 12 has it; this is {sys.version.split()[0]}")

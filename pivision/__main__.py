@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pivision import __version__
+from pivision import __version__, doctor
 from pivision.errors import PiVisionError
 from pivision.install import cli as installer
 
@@ -32,6 +32,10 @@ def _why(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _doctor(options: argparse.Namespace) -> None:
+    sys.exit(doctor.main(options))
+
+
 def main() -> None:
     """Read the command line and do what it says; an error is one line and what to do about it."""
     parser = argparse.ArgumentParser(prog="python -m pivision", description="PiVision, the computer-vision box.")
@@ -51,6 +55,7 @@ def main() -> None:
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+    doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
     installer.add_to(commands)
 
     options = parser.parse_args()

@@ -1,0 +1,63 @@
+"""Python, its packages, and the libraries below them."""
+
+import platform
+import sys
+
+from pivision.doctor.finding import Findings, failure, ok, warning
+from pivision.doctor.site import NoAnswer, Site
+
+_INSTALL = "make run, or sudo make install"
+_AGAIN = ".venv/bin/python -m pip install -r requirements.txt"
+_OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where libGL is missing; apt has one, too
+_OPENCV_SECONDS = 60.0  # a Pi reads it from an SD card
+_WAL_RESET_BUG = (3, 7, 0), (3, 51, 2)  # https://sqlite.org/wal.html, "The WAL-Reset Bug"
+
+
+def python(site: Site) -> Findings:
+    """The Python that runs the doctor; one before 3.11 does not get as far (pivision/__init__.py)."""
+    yield ok(f"{platform.python_version()}, {sys.executable}")
+
+
+def packages(site: Site) -> Findings:
+    """Whether the environment is there, with the versions that requirements.txt pins."""
+    try:
+        pins = site.ask("packages")
+    except NoAnswer as reason:
+        yield failure(f"{site.python.parent.parent}: {reason}", _INSTALL)
+        return
+    others = {name: pin for name, pin in pins.items() if name not in _OPENCV_PACKAGES}
+    if missing := [name for name, (_, installed) in others.items() if installed is None]:
+        yield failure(f"not installed: {', '.join(missing)}", _AGAIN)
+    elif wrong := [f"{name} {there}, not {pinned}" for name, (pinned, there) in others.items() if there != pinned]:
+        yield warning(f"other versions than those tested together: {', '.join(wrong)}", _AGAIN)
+    else:
+        yield ok(f"{len(others)} packages as pinned")
+
+
+def opencv(site: Site) -> Findings:
+    """OpenCV's version and what this build has not. It is a process of its own that tries."""
+    try:
+        found = site.ask("opencv", timeout_seconds=_OPENCV_SECONDS)
+        pinned, _ = site.ask("packages")["opencv-python"]
+    except NoAnswer as reason:
+        yield failure(f"OpenCV: {reason}", _INSTALL)
+        return
+    lacks = f"{found['version']}; this build has no {', '.join(found['lacks'])}" if found["lacks"] else found["version"]
+    if pinned.startswith(found["version"]):  # opencv-python 5.0.0.93 is OpenCV 5.0.0
+        yield ok(lacks)
+    else:
+        yield warning(f"{lacks}; tested is {pinned}", _AGAIN + ", where pip has it for this machine")
+
+
+def sqlite(site: Site) -> Findings:
+    """The version of the SQLite that the store uses, which is not the system's."""
+    try:
+        version = site.ask("sqlite")
+    except NoAnswer as reason:
+        yield failure(f"SQLite: {reason}", _INSTALL)
+        return
+    first, last = _WAL_RESET_BUG
+    if first <= tuple(map(int, version.split(".")))[:3] <= last:
+        yield failure(f"{version} has the WAL-reset bug, which can damage the database", _AGAIN)
+    else:
+        yield ok(f"{version}, without the WAL-reset bug")
