@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import sys
 from functools import partial
 from pathlib import Path
 
@@ -26,6 +25,7 @@ class Installation:
         self.steps = steps
         self.root = account.named("root")
         self.owner = account.owner_of(ROOT)
+        user = user or unit.installed_user()
         self.user = account.named(user) if user else self.owner
         self.wheels = wheels
         if self.user.uid == 0:
@@ -174,17 +174,18 @@ class Installation:
     def uninstall(self, with_data: bool) -> None:
         """Stop and remove the service and the command; data, logs and environment stay unless `with_data`."""
         where = self.place() if with_data else Place()
-        if unit.FILE.exists():
-            stop = ("disable", "--now", unit.NAME)
-            self.steps.take(
-                "systemctl disable --now pivision",
-                lambda: unit.systemctl(self.root, *stop, timeout_seconds=unit.STOP_SECONDS),
-            )
-        else:
-            self.steps.already("no service")
+        if unit.FILE.exists() and not unit.installed_user():
+            raise InstallationFailed(f"{unit.FILE} belongs to another folder; uninstall it from there")
+        for file in (unit.FILE, unit.WAY_BACK):
+            if file.exists():
+                stop = ("disable", "--now", file.name)
+                act = partial(unit.systemctl, self.root, *stop, timeout_seconds=unit.STOP_SECONDS)
+                self.steps.take(f"systemctl {' '.join(stop)}", act)
         for file in (unit.REBOOT, unit.FILE, unit.WAY_BACK):
             if file.exists():
                 self.steps.take(f"remove {file}", partial(unit.remove, file))
+            else:
+                self.steps.already(f"no {file}")
         if supervisorctl.is_ours():
             self.steps.take(f"remove {supervisorctl.FILE}", supervisorctl.FILE.unlink)
         self.steps.take("systemctl daemon-reload", lambda: unit.systemctl(self.root, "daemon-reload"))
@@ -218,14 +219,6 @@ class Installation:
             unit.systemctl(self.root, verb, unit.NAME, timeout_seconds=unit.START_SECONDS)
         except InstallationFailed as error:
             raise InstallationFailed(f"{error}\n{serving.report(self.root)}") from None
-
-
-def require_root() -> None:
-    """Raise InstallationFailed unless this may change the system, and the system is one that is understood."""
-    if os.geteuid() != 0:
-        raise InstallationFailed(f"this needs root: sudo {' '.join(sys.orig_argv)}")
-    if not Path("/run/systemd/system").is_dir():
-        raise InstallationFailed("systemd does not run here; without it, `make run` starts everything in a terminal")
 
 
 def give_bytecode_back(owner: Account) -> None:

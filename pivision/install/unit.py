@@ -56,6 +56,13 @@ def installed_commit() -> str:
     return found[1] if found else ""
 
 
+def installed_user() -> str:
+    """Who the installed service runs as; empty when there is none of this checkout."""
+    text = _read(FILE)
+    found = re.search(r"^User=(.*)$", text, re.MULTILINE)
+    return found[1] if found and f"\nWorkingDirectory={ROOT}\n" in text else ""
+
+
 def is_written(text: str, file: Path = FILE) -> bool:
     """Whether the file says exactly this already."""
     return _read(file) == text

@@ -51,7 +51,8 @@ def upgrade(installation: Installation, to: str | None) -> bool:
     except BaseException as error:  # noqa: BLE001  # Ctrl-C, too, must end at a version that works
         _start_way_back(installation, where)
         raise InstallationFailed(
-            f"{checkout.subject(owner, new)} did not work, {checkout.subject(owner, old)} serves again\n{error}"
+            f"{checkout.subject(owner, new)} did not work, {checkout.subject(owner, old)} serves again"
+            f" (how it went back: journalctl -u {WAY_BACK.name})\n{error}"
         ) from None
     steps.take("the new version answers: no way back is needed", lambda: _close_way_back(installation))
     return True
