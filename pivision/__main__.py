@@ -4,6 +4,7 @@ What a command needs is imported when it runs: some must run before anything is 
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -36,6 +37,13 @@ def _doctor(options: argparse.Namespace) -> None:
     sys.exit(doctor.main(options))
 
 
+def _note_end(options: argparse.Namespace) -> None:
+    from pivision import config
+    from pivision.health import tree
+
+    tree.note_end(config.load().data_dir, os.environ)
+
+
 def main() -> None:
     """Read the command line and do what it says; an error is one line and what to do about it."""
     parser = argparse.ArgumentParser(prog="python -m pivision", description="PiVision, the computer-vision box.")
@@ -57,6 +65,7 @@ def main() -> None:
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
     doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
     installer.add_to(commands)
+    command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()
     try:

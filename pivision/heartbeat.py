@@ -46,8 +46,10 @@ def boottime() -> float:
 
 @functools.cache
 def boot_id() -> str:
-    """The kernel's name for this boot."""
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    """A name for this boot: the kernel's, and when the first process started: a container boots without its kernel."""
+    kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    start_ticks = Path("/proc/1/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
+    return f"{kernel}-{start_ticks}"
 
 
 def path(run_dir: Path, worker: int) -> Path:

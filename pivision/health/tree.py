@@ -1,15 +1,19 @@
-"""Why everything was started: a boot, a person, the watchdog, or a supervisord that ended.
-
-The unit's ExecStopPost= leaves `BOOT_ID RESULT CODE STATUS` of systemd.exec(5) in data/last-end.
-"""
+"""Why everything was started: a boot, a person, the watchdog, or a supervisord that ended."""
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from pivision import heartbeat
 from pivision.history import Cause, Event
 
 _LAST_END = "last-end"
+
+
+def note_end(data_dir: Path, environment: Mapping[str, str]) -> None:
+    """Leave word of how everything ended, in the words that systemd gives to ExecStopPost= (systemd.exec(5))."""
+    words = (environment.get(name, "?") for name in ("SERVICE_RESULT", "EXIT_CODE", "EXIT_STATUS"))
+    (data_dir / _LAST_END).write_text(f"{heartbeat.boot_id()} {' '.join(words)}\n", encoding="ascii")
 
 
 def why_it_started(data_dir: Path, last: Event | None) -> tuple[Cause, str]:

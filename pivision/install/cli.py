@@ -1,13 +1,16 @@
-"""The commands venv, install, upgrade and uninstall of `python -m pivision`: what may be said on the command line."""
+"""The commands venv, install, upgrade and uninstall of `python -m pivision`: what may be said on the command line.
+
+What does them is imported when one of them runs, since every other command reads this, too.
+"""
 
 import argparse
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from pivision.errors import InstallationFailed, OpencvMissing
-from pivision.install import account, checks, service, upgrade, venv
-from pivision.install.steps import Steps
+if TYPE_CHECKING:
+    from pivision.install.service import Installation
 
 
 def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -42,16 +45,21 @@ def add_to(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> N
 
 
 def _venv(options: argparse.Namespace) -> None:
+    from pivision.errors import OpencvMissing
+    from pivision.install import venv
+
     try:
         folder = venv.ensure(options.requirements or venv.ROOT / "requirements.txt", options.wheels)
     except OpencvMissing as error:
         print(f"{error}\n{error.remedy}", file=sys.stderr)
-        sys.exit(service.NEEDS_APT)
+        sys.exit(venv.NEEDS_APT)
     if options.requirements is None:
         venv.switch_to(folder)
 
 
 def _install(options: argparse.Namespace) -> None:
+    from pivision.install import checks, upgrade
+
     installation = _installation(options)
     if not options.on_trial:
         upgrade.refuse_while_undecided()
@@ -62,6 +70,8 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _upgrade(options: argparse.Namespace) -> None:
+    from pivision.install import upgrade
+
     installation = _installation(options)
     if options.back:
         upgrade.back(installation)
@@ -70,6 +80,9 @@ def _upgrade(options: argparse.Namespace) -> None:
 
 
 def _uninstall(options: argparse.Namespace) -> None:
+    from pivision.errors import InstallationFailed
+    from pivision.install import venv
+
     installation = _installation(options)
     if options.data and not (options.yes or options.dry_run):
         print(f"This deletes every picture, task and token in {venv.ROOT}. Type yes: ", end="", flush=True)
@@ -78,8 +91,11 @@ def _uninstall(options: argparse.Namespace) -> None:
     installation.uninstall(options.data)
 
 
-def _installation(options: argparse.Namespace) -> service.Installation:
-    service.give_bytecode_back(account.owner_of(venv.ROOT))
+def _installation(options: argparse.Namespace) -> "Installation":
+    from pivision.install import checks, service
+    from pivision.install.steps import Steps
+
+    service.give_bytecode_back()
     if not options.dry_run:
         checks.require_root()
     return service.Installation(Steps(options.dry_run), options.user, getattr(options, "wheels", None))

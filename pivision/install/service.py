@@ -7,15 +7,13 @@ from pathlib import Path
 
 from pivision.errors import InstallationFailed
 from pivision.install import account, apt, checkout, place, serving, supervisorctl, unit, venv
-from pivision.install.account import Account, Command
+from pivision.install.account import Command
 from pivision.install.place import Place
 from pivision.install.steps import Steps
 from pivision.install.venv import ROOT
 
 _SECONDS = 120.0
 _VENV_SECONDS = 3 * 3600.0
-NEEDS_APT = 3
-"""The exit status of `python -m pivision venv` when only Debian's packages have OpenCV."""
 
 
 class Installation:
@@ -75,7 +73,7 @@ class Installation:
         wheels = ("--wheels", self.wheels) if self.wheels else ()
         command: Command = [venv.PYTHON, "-m", "pivision", "venv", *wheels, *arguments]
         status = self.owner.attempt(command, _VENV_SECONDS, cwd=ROOT, is_shown=True).returncode
-        if status == NEEDS_APT and not self.wheels:
+        if status == venv.NEEDS_APT and not self.wheels:
             self.steps.take("apt-get install python3-opencv", lambda: apt.bring(self.root, ["python3-opencv"]))
             status = self.owner.attempt(command, _VENV_SECONDS, cwd=ROOT, is_shown=True).returncode
         if status:
@@ -221,8 +219,9 @@ class Installation:
             raise InstallationFailed(f"{error}\n{serving.report(self.root)}") from None
 
 
-def give_bytecode_back(owner: Account) -> None:
+def give_bytecode_back() -> None:
     """What Python has compiled for root just now shall belong to the owner like the rest of the folder."""
+    owner = account.owner_of(ROOT)
     if os.geteuid() == 0:
         for path in (ROOT / "pivision").rglob("*"):
             if path.lstat().st_uid == 0 and "__pycache__" in path.parts:

@@ -20,6 +20,9 @@ LINK = ROOT / ".venv"
 PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
 """The Python that environments are made with, also when an environment's own runs this."""
 
+NEEDS_APT = 3
+"""The exit status of `python -m pivision venv` when only Debian's packages have OpenCV."""
+
 _FOLDER = ROOT / ".venvs"
 _COMPLETE = "installed"  # the file in an environment that says: complete, and on the disk
 _SECONDS = 3600.0  # a slow SD card and a slow line; whatever takes longer hangs

@@ -79,3 +79,9 @@ def test_why_everything_was_started(
     assert detail in found[1]
     if note != "garbage":
         assert not (tmp_path / "last-end").exists(), "it tells of one end only"
+
+
+def test_what_systemd_says_at_the_end_is_found_at_the_next_start(tmp_path: Path) -> None:
+    before = History(tmp_path).add("pivision", Cause.BOOT, "")
+    tree.note_end(tmp_path, {"SERVICE_RESULT": "signal", "EXIT_CODE": "killed", "EXIT_STATUS": "KILL"})
+    assert tree.why_it_started(tmp_path, before) == (Cause.SIGNAL, "supervisord ended: killed KILL")
