@@ -149,7 +149,7 @@ class Installation:
         if state == "active" and not is_changed:
             self.steps.already("runs, with all of this")
         else:
-            verb = "start" if state in ("inactive", "failed") else "restart"
+            verb = "restart" if state in ("active", "activating", "deactivating") else "start"
             self.steps.take(f"systemctl {verb} pivision", lambda: self._start(verb))
         self.steps.take(f"wait until {where.url}/readyz answers 200", lambda: serving.wait(self.root, where))
 

@@ -47,7 +47,7 @@ def substituted(text: str, user: str, root: Path, place: Place) -> str:
         _COMMITTED_FOLDER: str(root),
         _COMMITTED_USER: user,
     }  # the longer ones first, since the first that fits is taken
-    return re.sub("|".join(rf"{re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], text)
+    return re.sub("|".join(rf"(?<!\w){re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], text)
 
 
 def installed_commit() -> str:
