@@ -29,8 +29,14 @@ bench: $(VENV)/installed-dev
 	$(VENV)/bin/python -m benchmarks
 
 # With options: sudo make install OPTIONS="--user djg --wheels DIR"
-install upgrade uninstall:
-	@$(PYTHON) -B -m pivision $@ $(OPTIONS)
+install:
+	@$(PYTHON) -B -m pivision install $(OPTIONS)
+
+upgrade:
+	@$(PYTHON) -B -m pivision upgrade $(OPTIONS)
+
+uninstall:
+	@$(PYTHON) -B -m pivision uninstall $(OPTIONS)
 
 clean:
 	rm -rf $(VENV) $(VENV)s .*_cache .hypothesis

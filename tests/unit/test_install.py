@@ -173,6 +173,20 @@ def test_environments_are_told_apart_by_what_is_in_them(tmp_path: Path) -> None:
     assert not venv.is_complete(venv.folder_for(second))
 
 
+def test_switching_keeps_the_environment_before_and_removes_older_ones(clone: Path) -> None:
+    def switch_to(name: str) -> None:
+        (clone / ".venvs" / name).mkdir(parents=True)
+        code = f"from pivision.install import venv; venv.switch_to(venv.ROOT / '.venvs' / '{name}')"
+        subprocess.run([SYSTEM_PYTHON, "-B", "-c", code], cwd=clone, check=True, timeout=60)
+
+    (clone / ".venv").mkdir()  # as it was before environments had their own folders
+    (clone / ".venv" / "old").touch()
+    for name, kept in (("one", {"before", "one"}), ("two", {"one", "two"}), ("three", {"two", "three"})):
+        switch_to(name)
+        assert (clone / ".venv").readlink() == Path(".venvs", name)
+        assert {path.name for path in (clone / ".venvs").iterdir()} == kept
+
+
 def test_a_wheels_folder_without_the_wheels_is_said_and_leaves_nothing_complete(clone: Path, tmp_path: Path) -> None:
     wheels = tmp_path / "wheels"
     wheels.mkdir()
