@@ -72,7 +72,7 @@ def main(options: argparse.Namespace) -> int:
     site = Site(unit_path=options.unit)
     checks = TRAPS if options.unit else CHECKS
     lines = examine(site, checks)
-    if options.fix and _fix(lines, without_asking=options.yes):
+    if options.fix and mend(lines, without_asking=options.yes):
         lines = examine(dataclasses.replace(site), checks)  # a new one has nothing remembered
     print(report.as_json(lines) if options.json else report.table(lines))
     return 1 if report.state(lines) == "failure" else 0
@@ -98,7 +98,7 @@ def _found(check: Check, site: Site) -> Iterator[Finding]:
         yield failure(f"cannot be examined: {error}", f"see docs/doctor.md, {check_id(check)}")
 
 
-def _fix(lines: list[Line], *, without_asking: bool) -> bool:
+def mend(lines: list[Line], *, without_asking: bool) -> bool:
     """Mend what can be mended; whether anything was tried."""
     tried = False
     for check, finding in lines:

@@ -4,9 +4,8 @@ import platform
 import sys
 
 from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import NoAnswer, Site
+from pivision.doctor.site import INSTALL, NoAnswer, Site
 
-_INSTALL = "make run, or sudo make install"
 _AGAIN = ".venv/bin/python -m pip install -r requirements.txt"
 _OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where libGL is missing; apt has one, too
 _OPENCV_SECONDS = 60.0  # a Pi reads it from an SD card
@@ -23,7 +22,7 @@ def packages(site: Site) -> Findings:
     try:
         pins = site.ask("packages")
     except NoAnswer as reason:
-        yield failure(f"{site.python.parent.parent}: {reason}", _INSTALL)
+        yield failure(f"{site.python.parent.parent}: {reason}", INSTALL)
         return
     others = {name: pin for name, pin in pins.items() if name not in _OPENCV_PACKAGES}
     if missing := [name for name, (_, installed) in others.items() if installed is None]:
@@ -40,7 +39,7 @@ def opencv(site: Site) -> Findings:
         found = site.ask("opencv", timeout_seconds=_OPENCV_SECONDS)
         pinned, _ = site.ask("packages")["opencv-python"]
     except NoAnswer as reason:
-        yield failure(f"OpenCV: {reason}", _INSTALL)
+        yield failure(f"OpenCV: {reason}", INSTALL)
         return
     lacks = f"{found['version']}; this build has no {', '.join(found['lacks'])}" if found["lacks"] else found["version"]
     if pinned.startswith(found["version"]):  # opencv-python 5.0.0.93 is OpenCV 5.0.0
@@ -54,7 +53,7 @@ def sqlite(site: Site) -> Findings:
     try:
         version = site.ask("sqlite")
     except NoAnswer as reason:
-        yield failure(f"SQLite: {reason}", _INSTALL)
+        yield failure(f"SQLite: {reason}", INSTALL)
         return
     first, last = _WAL_RESET_BUG
     if first <= tuple(map(int, version.split(".")))[:3] <= last:
