@@ -7,6 +7,7 @@ its findings; its name, with hyphens, is its id. docs/doctor.md describes each.
 
 import argparse
 import dataclasses
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +75,7 @@ def main(options: argparse.Namespace) -> int:
     lines = examine(site, checks)
     if options.fix and mend(lines, without_asking=options.yes):
         lines = examine(dataclasses.replace(site), checks)  # a new one has nothing remembered
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `doctor | head` is no error
     print(report.as_json(lines) if options.json else report.table(lines))
     return 1 if report.state(lines) == "failure" else 0
 

@@ -39,9 +39,11 @@ def supervisord(site: Site) -> Findings:
         remedy = f"sudo systemctl restart {UNIT}" if state in ACTIVE else "kill -9 supervisord, and make run"
         yield failure(f"does not answer at {socket}: {reason}", remedy)
     else:
-        ill = [f"{program.name} is {program.state}" for program in programs if program.state not in _RUNS]
+        ill = [program for program in programs if program.state not in _RUNS]
         if ill:
-            start = f"supervisorctl -s unix://{socket} start all"
-            yield warning(", ".join(ill), f"{site.python.parent}/{start}; logs in {site.settings.log_dir}")
+            seen = ", ".join(f"{program.name} is {program.state}" for program in ill)
+            start = f"{site.python.parent}/supervisorctl -s unix://{socket} start all"
+            is_given_up = any(program.state == "FATAL" for program in ill)  # STOPPED is a person's wish
+            yield (failure if is_given_up else warning)(seen, f"{start}; the logs in {site.settings.log_dir} say why")
         else:
             yield ok(f"answers; {len(programs)} programs run")
