@@ -7,6 +7,7 @@ its findings; its name, with hyphens, is its id. docs/doctor.md describes each.
 
 import argparse
 import dataclasses
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -74,6 +75,7 @@ def main(options: argparse.Namespace) -> int:
     lines = examine(site, checks)
     if options.fix and mend(lines, without_asking=options.yes):
         lines = examine(dataclasses.replace(site), checks)  # a new one has nothing remembered
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `doctor | head` is no error
     print(report.as_json(lines) if options.json else report.table(lines))
     return 1 if report.state(lines) == "failure" else 0
 
@@ -81,6 +83,21 @@ def main(options: argparse.Namespace) -> int:
 def examine(site: Site, checks: Iterable[Check] = CHECKS) -> list[Line]:
     """What the checks find, in their order."""
     return [Line(check_id(check), finding) for check in checks for finding in _found(check, site)]
+
+
+def check_id(check: Check) -> str:
+    """What the check is called in the table and in docs/doctor.md."""
+    return check.__name__.replace("_", "-")
+
+
+def _found(check: Check, site: Site) -> Iterator[Finding]:
+    """A check that cannot look says so; the others go on."""
+    try:
+        yield from check(site)
+    except PermissionError as error:
+        yield warning(f"only root can see this: {error}", AS_ROOT)
+    except (OSError, ValueError, LookupError) as error:
+        yield failure(f"cannot be examined: {error}", f"see docs/doctor.md, {check_id(check)}")
 
 
 def mend(lines: list[Line], *, without_asking: bool) -> bool:
@@ -101,21 +118,6 @@ def mend(lines: list[Line], *, without_asking: bool) -> bool:
         else:
             _say(f"{check}: done: {finding.remedy}")
     return tried
-
-
-def check_id(check: Check) -> str:
-    """What the check is called in the table and in docs/doctor.md."""
-    return check.__name__.replace("_", "-")
-
-
-def _found(check: Check, site: Site) -> Iterator[Finding]:
-    """A check that cannot look says so; the others go on."""
-    try:
-        yield from check(site)
-    except PermissionError as error:
-        yield warning(f"only root can see this: {error}", AS_ROOT)
-    except (OSError, ValueError, LookupError) as error:
-        yield failure(f"cannot be examined: {error}", f"see docs/doctor.md, {check_id(check)}")
 
 
 def _existing_file(name: str) -> Path:

@@ -55,14 +55,11 @@ def memory_cgroup(site: Site) -> Findings:
     elif "memory" in file.read_text(encoding="ascii").split():
         yield ok("on")
     else:
-        cmdline = next(
-            (path for path in ("/boot/firmware/cmdline.txt", "/boot/cmdline.txt") if (site.root / path[1:]).exists()),
-            "",
+        pi = [file for file in ("boot/firmware/cmdline.txt", "boot/cmdline.txt") if (site.root / file).exists()]
+        edit = (
+            f"sudo sed -i '1s/$/ cgroup_enable=memory/' /{pi[0]}" if pi else "boot the kernel with cgroup_enable=memory"
         )
-        seen = "off: systemd cannot limit memory"
-        yield warning(
-            seen, f"sudo sed -i 's/$/ cgroup_enable=memory/' {cmdline or '/boot/firmware/cmdline.txt'}; sudo reboot"
-        )
+        yield warning("off: systemd cannot limit memory", f"{edit}; sudo reboot")
 
 
 def power(site: Site) -> Findings:

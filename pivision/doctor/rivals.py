@@ -28,10 +28,10 @@ def port(site: Site) -> Findings:
         found = ports.holder(number)
         if found is None:
             yield ok(f"{number} is free")
-        elif found.unit == UNIT or _is_ours(site, found):
-            yield ok(f"{number} is held by PiVision itself: {found}")
         elif found.pid is None:
             yield warning(f"{number} is held by a process that only root can see", AS_ROOT)
+        elif found.unit == UNIT or _is_ours(site, found.pid):
+            yield ok(f"{number} is held by PiVision itself: {found}")
         else:
             yield failure(f"{number} is held by {found}", found.stop_command)
 
@@ -91,9 +91,9 @@ def _mentioning(root: Path, unit: UnitFile, mention: re.Pattern[str]) -> str | N
     return None
 
 
-def _is_ours(site: Site, holder: ports.Holder) -> bool:
-    """Whether it is a program of this checkout that was started by hand."""
-    command = holder.command or ""
-    if str(site.project / "conf" / "supervisord.conf") in command:
+def _is_ours(site: Site, pid: int) -> bool:
+    """Whether the process is supervisord or a program of this checkout, started by hand."""
+    words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    if str(site.project / "conf" / "supervisord.conf") in words:
         return True
-    return "pivision.server" in command and Path(f"/proc/{holder.pid}/cwd").resolve() == site.project
+    return any(word.startswith("pivision.") for word in words) and Path(f"/proc/{pid}/cwd").resolve() == site.project

@@ -1,7 +1,7 @@
 """The appliance as a whole: its settings, and whether supervisord answers."""
 
 from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import ACTIVE, AS_ROOT, UNIT, NoAnswer, Site
+from pivision.doctor.site import ACTIVE, AS_ROOT, INSTALL, UNIT, NoAnswer, Site
 from pivision.supervision import Supervisor, Unreachable
 
 _ANSWER_SECONDS = 5.0
@@ -16,7 +16,7 @@ def settings(site: Site) -> Findings:
         if site.python.exists():
             yield failure(str(reason), "correct the setting; docs/configuration.md lists all of them")
         else:
-            yield warning(f"not checked: {reason}", "make run, or sudo make install")
+            yield warning(f"not checked: {reason}", INSTALL)
         return
     yield ok(f"valid; port {site.settings.port}, data in {site.settings.data_dir}")
 
@@ -29,17 +29,21 @@ def supervisord(site: Site) -> Findings:
         programs = Supervisor(str(socket), _ANSWER_SECONDS).programs()
     except PermissionError:
         yield warning(f"only {site.user} and root can ask it", AS_ROOT)
-    except Unreachable as reason:
-        if state in ACTIVE:
-            yield failure(f"{UNIT} is {state}, but {socket}: {reason}", f"sudo systemctl restart {UNIT}")
-        elif site.is_booted and site.unit:
-            yield failure(f"{UNIT} is {state}", f"sudo systemctl start {UNIT}; journalctl -u {UNIT} says why it ended")
+    except (FileNotFoundError, ConnectionRefusedError):
+        if site.is_booted and site.unit:
+            remedy = f"sudo systemctl restart {UNIT}; journalctl -u {UNIT} says why it ended"
+            yield failure(f"{UNIT} is {state}, and there is no supervisord at {socket}", remedy)
         else:
             yield ok("does not run, and no unit says that it should")
+    except Unreachable as reason:
+        remedy = f"sudo systemctl restart {UNIT}" if state in ACTIVE else "kill -9 supervisord, and make run"
+        yield failure(f"does not answer at {socket}: {reason}", remedy)
     else:
-        ill = [f"{program.name} is {program.state}" for program in programs if program.state not in _RUNS]
+        ill = [program for program in programs if program.state not in _RUNS]
         if ill:
-            start = f"supervisorctl -s unix://{socket} start all"
-            yield warning(", ".join(ill), f"{site.python.parent}/{start}; logs in {site.settings.log_dir}")
+            seen = ", ".join(f"{program.name} is {program.state}" for program in ill)
+            start = f"{site.python.parent}/supervisorctl -s unix://{socket} start all"
+            is_given_up = any(program.state == "FATAL" for program in ill)  # STOPPED is a person's wish
+            yield (failure if is_given_up else warning)(seen, f"{start}; the logs in {site.settings.log_dir} say why")
         else:
             yield ok(f"answers; {len(programs)} programs run")

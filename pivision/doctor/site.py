@@ -22,6 +22,8 @@ ACTIVE = ("active", "activating", "reloading")
 
 AS_ROOT = "sudo python3 -m pivision doctor"
 """The remedy where only root, or the user that PiVision runs as, can look."""
+INSTALL = "make run, or sudo make install"
+"""The remedy where no environment is there."""
 
 _COMMAND_SECONDS = 20.0  # systemctl and its like; `disable --now` waits for the end of a service
 _STOP_SECONDS = 120.0

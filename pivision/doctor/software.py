@@ -4,13 +4,14 @@ import platform
 import sys
 
 from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import NoAnswer, Site
+from pivision.doctor.site import INSTALL, NoAnswer, Site
 
-_INSTALL = "make run, or sudo make install"
 _AGAIN = ".venv/bin/python -m pip install -r requirements.txt"
 _OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where libGL is missing; apt has one, too
 _OPENCV_SECONDS = 60.0  # a Pi reads it from an SD card
-_WAL_RESET_BUG = (3, 7, 0), (3, 51, 2)  # https://sqlite.org/wal.html, "The WAL-Reset Bug"
+# https://sqlite.org/wal.html#walresetbug: who has it, and the older branches that got the repair as well
+_WAL_RESET_BUG = (3, 7, 0), (3, 51, 2)
+_WAL_RESET_REPAIRED = ((3, 44, 6), (3, 50, 7))
 
 
 def python(site: Site) -> Findings:
@@ -23,7 +24,7 @@ def packages(site: Site) -> Findings:
     try:
         pins = site.ask("packages")
     except NoAnswer as reason:
-        yield failure(f"{site.python.parent.parent}: {reason}", _INSTALL)
+        yield failure(f"{site.python.parent.parent}: {reason}", INSTALL)
         return
     others = {name: pin for name, pin in pins.items() if name not in _OPENCV_PACKAGES}
     if missing := [name for name, (_, installed) in others.items() if installed is None]:
@@ -40,7 +41,8 @@ def opencv(site: Site) -> Findings:
         found = site.ask("opencv", timeout_seconds=_OPENCV_SECONDS)
         pinned, _ = site.ask("packages")["opencv-python"]
     except NoAnswer as reason:
-        yield failure(f"OpenCV: {reason}", _INSTALL)
+        lacks_library = "cannot open shared object file" in str(reason)  # opencv-python wants windows, too
+        yield failure(f"OpenCV: {reason}", "sudo apt install libgl1 libglib2.0-0" if lacks_library else INSTALL)
         return
     lacks = f"{found['version']}; this build has no {', '.join(found['lacks'])}" if found["lacks"] else found["version"]
     if pinned.startswith(found["version"]):  # opencv-python 5.0.0.93 is OpenCV 5.0.0
@@ -54,10 +56,12 @@ def sqlite(site: Site) -> Findings:
     try:
         version = site.ask("sqlite")
     except NoAnswer as reason:
-        yield failure(f"SQLite: {reason}", _INSTALL)
+        yield failure(f"SQLite: {reason}", INSTALL)
         return
+    number = tuple(map(int, version.split(".")))
     first, last = _WAL_RESET_BUG
-    if first <= tuple(map(int, version.split(".")))[:3] <= last:
+    is_repaired = any(number[:2] == repaired[:2] and number >= repaired for repaired in _WAL_RESET_REPAIRED)
+    if first <= number[:3] <= last and not is_repaired:
         yield failure(f"{version} has the WAL-reset bug, which can damage the database", _AGAIN)
     else:
         yield ok(f"{version}, without the WAL-reset bug")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import AS_ROOT, NoAnswer, Site
+from pivision.doctor.site import AS_ROOT, INSTALL, NoAnswer, Site
 
 _DATABASE_SECONDS = 120.0  # quick_check reads all of it, from an SD card
 _FEW_INODES = 1000
@@ -56,9 +56,8 @@ def database(site: Site) -> Findings:
         try:
             faults = site.ask("database", str(file), timeout_seconds=_DATABASE_SECONDS)
         except NoAnswer as reason:
-            yield warning(
-                f"not checked: {reason}", "make run, or sudo make install" if not site.python.exists() else AS_ROOT
-            )
+            remedy = f"sudo fuser -v {file}, to see who has it open" if site.python.exists() else INSTALL
+            yield warning(f"not checked: {reason}", remedy)
             return
         remedy = "sudo systemctl restart pivision; its start moves the file aside and goes on from the newest backup"
         yield failure(f"{file}: {'; '.join(faults)}", remedy) if faults else ok(f"{file}: in order")

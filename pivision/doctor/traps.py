@@ -32,10 +32,14 @@ Trap = Callable[[Site, UnitFile], Iterator[str]]
 def _each_unit(trap: Trap) -> Callable[[Site], Findings]:
     @functools.wraps(trap)
     def check(site: Site) -> Iterator[Finding]:
+        in_order = []
         for unit in _ours(site):
             remedy = f"sudo systemctl disable --now {unit.name}" if unit.name in FIRST_PLAN else "sudo make install"
             faults = [failure(f"{unit.name}: {fault}", remedy) for fault in trap(site, unit)]
-            yield from faults or [ok(f"{unit.name}: as it should be")]
+            yield from faults
+            in_order += [] if faults else [unit.name]
+        if in_order:
+            yield ok(f"{', '.join(in_order)}: in order")
 
     return check
 
