@@ -118,7 +118,10 @@ class Site:
             raise NoAnswer(f"its process died of {signal.Signals(-probe.returncode).name}")
         if probe.returncode > 0:
             raise NoAnswer((probe.stderr.strip().splitlines() or [f"exit status {probe.returncode}"])[-1])
-        return json.loads(probe.stdout)
+        try:
+            return json.loads(probe.stdout)
+        except ValueError:
+            raise NoAnswer("its answer is no JSON") from None
 
     def systemctl(self, *arguments: str) -> list[str]:
         """The lines that systemctl writes about the files below the root, whether they run or not."""

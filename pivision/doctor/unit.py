@@ -1,22 +1,21 @@
 """pivision.service as it is installed: whether it starts at boot, and is the one of this checkout."""
 
-import re
 from functools import partial
 from pathlib import Path
 
+from pivision import unit_text
 from pivision.doctor.finding import Findings, failure, ok, warning
 from pivision.doctor.site import UNIT, Site
 
 _INSTALL = "sudo make install"
 _COMMITTED = Path("systemd", UNIT)
-_COMMITTED_FOLDER, _COMMITTED_USER = "/home/djg/Projects/PiVision", "djg"
 
 
 def expected(site: Site) -> str:
-    """The unit that this checkout would install: the committed one, for this folder and user."""
-    here = {_COMMITTED_FOLDER: str(site.project), _COMMITTED_USER: site.user}
+    """The unit that this checkout would install: the committed one, for these folders and this user."""
     committed = (site.project / _COMMITTED).read_text(encoding="utf-8")
-    return re.sub(rf"{_COMMITTED_FOLDER}\b|\b{_COMMITTED_USER}\b", lambda place: here[place[0]], committed)
+    settings = site.settings
+    return unit_text.substituted(committed, site.user, site.project, settings.data_dir, settings.log_dir)
 
 
 def unit(site: Site) -> Findings:
@@ -28,7 +27,8 @@ def unit(site: Site) -> Findings:
     if state != "enabled":
         remedy = f"sudo systemctl enable {UNIT}"
         yield failure(f"{UNIT} is {state}: nothing starts it at boot", remedy, partial(site.enable, UNIT))
-    if site.unit.files[0].read_text(encoding="utf-8") != expected(site):
+    installed, _, _ = site.unit.files[0].read_text(encoding="utf-8").partition(unit_text.ORIGIN)
+    if installed != expected(site):
         yield warning(f"{site.unit.files[0]} is not what this checkout would install", _INSTALL)
     elif state == "enabled":
         yield ok(f"{UNIT} is enabled, and the one of this checkout")

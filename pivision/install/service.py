@@ -120,9 +120,7 @@ class Installation:
         is_changed = self._put(text, unit.FILE)
         wanted = ROOT / "systemd" / f"{unit.NAME}.d" / "reboot.conf"
         if where.reboots_max and wanted.exists():
-            is_changed |= self._put(
-                unit.substituted(wanted.read_text("utf-8"), self.user.name, ROOT, where), unit.REBOOT
-            )
+            is_changed |= self._put(unit.adapted(wanted, self.user.name, where), unit.REBOOT)
         elif unit.REBOOT.exists():
             self.steps.take(f"remove {unit.REBOOT}", lambda: unit.remove(unit.REBOOT))
             is_changed = True

@@ -5,6 +5,7 @@ import os
 import re
 from pathlib import Path
 
+from pivision import unit_text
 from pivision.errors import InstallationFailed
 from pivision.install.account import Account
 from pivision.install.place import Place
@@ -23,7 +24,6 @@ START_SECONDS = 180.0  # above TimeoutStartSec of the unit
 STOP_SECONDS = 120.0  # above its TimeoutStopSec
 
 _COMMITTED = ROOT / "systemd" / NAME
-_COMMITTED_FOLDER, _COMMITTED_USER = "/home/djg/Projects/PiVision", "djg"
 _PLAIN_PATH = re.compile(r"[\w/.,@+-]+")  # whatever else would have to be quoted in a unit
 _COMMIT = re.compile(r"^Commit=(.*)$", re.MULTILINE)
 
@@ -33,21 +33,15 @@ def rendered(user: str, place: Place, commit: str) -> str:
     for folder in (ROOT, place.data_dir, place.log_dir):
         if not _PLAIN_PATH.fullmatch(str(folder)):
             raise InstallationFailed(f"{folder}: choose a folder of letters, digits and / . , @ + - _ only")
-    return substituted(_COMMITTED.read_text(encoding="utf-8"), user, ROOT, place) + (
-        "\n[X-PiVision]\n# Not for systemd: what this was installed from. `upgrade` goes back here when the next\n"
+    return adapted(_COMMITTED, user, place) + (
+        f"{unit_text.ORIGIN}# Not for systemd: what this was installed from. `upgrade` goes back here when the next\n"
         f"# version does not answer, and other files mean that a restart is due.\nCommit={commit}\nFiles={_digest()}\n"
     )
 
 
-def substituted(text: str, user: str, root: Path, place: Place) -> str:
-    """The committed unit's text with its user and folders replaced."""
-    instead = {
-        f"{_COMMITTED_FOLDER}/data": str(place.data_dir),
-        f"{_COMMITTED_FOLDER}/logs": str(place.log_dir),
-        _COMMITTED_FOLDER: str(root),
-        _COMMITTED_USER: user,
-    }  # the longer ones first, since the first that fits is taken
-    return re.sub("|".join(rf"(?<!\w){re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], text)
+def adapted(file: Path, user: str, place: Place) -> str:
+    """A committed unit, or drop-in, for this user and these folders."""
+    return unit_text.substituted(file.read_text(encoding="utf-8"), user, ROOT, place.data_dir, place.log_dir)
 
 
 def installed_commit() -> str:

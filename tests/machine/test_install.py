@@ -1,5 +1,6 @@
 """`sudo make install`, upgrade and uninstall on a machine that has just been set up, as its owner types them."""
 
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -104,6 +105,13 @@ def test_a_second_run_changes_nothing_and_restarts_nothing(machine: Machine, sai
     assert re.findall(r"^  does   (.*)", output, re.MULTILINE) == [
         "wait until http://127.0.0.1:8080/readyz answers 200"
     ]
+
+
+def test_the_doctor_agrees(machine: Machine, said: str) -> None:
+    examined = json.loads(machine.types("sudo python3 -m pivision doctor --json").stdout)
+    assert not [finding for finding in examined["findings"] if finding["state"] == "failure"]
+    assert [finding["state"] for finding in examined["findings"] if finding["check"] == "unit"] == ["ok"]
+    assert machine.run("find", PROJECT, "!", "-user", "djg").stdout == "", "nor has it left files of root"
 
 
 def test_the_token_is_in_its_file_and_nowhere_else(machine: Machine, said: str) -> None:

@@ -15,9 +15,9 @@ from pivision.errors import InstallationFailed
 from pivision.install import account, database, supervisorctl, unit, venv
 from pivision.install.place import Place
 from pivision.store import schema
+from pivision.unit_text import substituted
 
 SYSTEM_PYTHON = "/usr/bin/python3"
-ELSEWHERE = Place(data_dir=Path("/srv/vision/box/data"), log_dir=Path("/var/log/box"))
 COMMITTED = (ROOT / "systemd" / "pivision.service").read_text(encoding="utf-8")
 
 
@@ -100,7 +100,7 @@ def test_without_root_it_says_what_to_type(clone: Path) -> None:
 
 
 def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_path: Path) -> None:
-    text = unit.substituted(COMMITTED, "vision", Path("/srv/vision/box"), ELSEWHERE)
+    text = substituted(COMMITTED, "vision", Path("/srv/vision/box"), Path("/srv/vision/box/data"), Path("/var/log/box"))
     assert "djg" not in text
     assert "ReadWritePaths=-/srv/vision/box/data -/var/log/box\n" in text
     assert "User=vision\n" in text
@@ -110,13 +110,12 @@ def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_pa
 
 def test_for_the_owner_of_the_committed_unit_it_stays_word_for_word() -> None:
     home = Path("/home/djg/Projects/PiVision")
-    assert unit.substituted(COMMITTED, "djg", home, Place(data_dir=home / "data", log_dir=home / "logs")) == COMMITTED
+    assert substituted(COMMITTED, "djg", home, home / "data", home / "logs") == COMMITTED
 
 
 @pytest.mark.parametrize("name", ["pivision.database", "djgx", "xdjg", "/home/someone/Projects/PiVision2"])
 def test_only_whole_names_are_replaced(name: str) -> None:
-    place = Place(data_dir=Path("/d"), log_dir=Path("/l"))
-    assert unit.substituted(f"{name} ", "vision", Path("/box"), place) == f"{name} "
+    assert substituted(f"{name} ", "vision", Path("/box"), Path("/d"), Path("/l")) == f"{name} "
 
 
 def test_what_is_added_is_not_for_systemd_and_tells_what_runs(tmp_path: Path) -> None:
