@@ -106,11 +106,11 @@ class Installation:
     def make_secrets(self, where: Place) -> None:
         """The owner's access token and the web page's password; both stay as they are once they are there."""
         if self.steps.is_dry_run:
-            self.steps.take(f"access token and web password in {where.token_file.parent}, unless they are there", int)
+            self.steps.taken(f"access token and web password in {where.token_file.parent}, unless they are there")
             return
         made = self.prepare("secrets").splitlines()
         for each in made:
-            self.steps.take(each, int)
+            self.steps.taken(each)
         if not made:
             self.steps.already(f"access token and web password in {where.token_file.parent}")
 

@@ -17,9 +17,13 @@ class Steps:
 
     def take(self, what: str, act: Callable[[], object]) -> None:
         """Say `what`, and do it."""
-        _say(f"  {self._verb:<6} {what}")
+        self.taken(what)
         if not self.is_dry_run:
             act()
+
+    def taken(self, what: str) -> None:
+        """Say what has been done, or in a dry run would be."""
+        _say(f"  {self._verb:<6} {what}")
 
     def warn(self, what: str) -> None:
         """Say what is not as it should be and yet stops nothing."""
