@@ -9,8 +9,9 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from pivision import __version__
+from pivision import __version__, doctor
 from pivision.errors import PiVisionError
+from pivision.install import cli as installer
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -30,6 +31,10 @@ def _why(options: argparse.Namespace) -> None:
 
     for line in why.lines(config.load().data_dir, options.last):
         print(line)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    sys.exit(doctor.main(options))
 
 
 def _drill(options: argparse.Namespace) -> None:
@@ -81,6 +86,8 @@ def main() -> None:
         "fault", nargs="*", help="which faults (default: all that are safe here); docs/faults.md lists them"
     )
     drill.add_argument("--yes", action="store_true", help="do not ask")
+    doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
+    installer.add_to(commands)
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()

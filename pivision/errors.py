@@ -238,3 +238,20 @@ class NotRunning(PiVisionError):
 
     code = "not-running"
     remedy = "Start it: sudo systemctl start pivision; or, in a terminal: make run."
+
+
+# What stops an installation
+
+
+class InstallationFailed(PiVisionError):
+    """The installation cannot go on."""
+
+    code = "installation-failed"
+    remedy = "Do what the detail says and run the same command again: what is done already stays done."
+
+
+class OpencvMissing(InstallationFailed):
+    """OpenCV must come from Debian's packages."""
+
+    code = "opencv-missing"
+    remedy = "sudo apt install python3-opencv, then run the same command again."
