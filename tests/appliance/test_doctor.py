@@ -1,13 +1,11 @@
 """The doctor beside a real appliance: all of it is in order, and what is not is said."""
 
 import json
-import os
 import signal
-import socket
 import subprocess
 from typing import Any
 
-from tests.box import Box, eventually, running_box
+from tests.box import Box, running_box
 from tests.unit.test_doctor import run
 
 
@@ -41,16 +39,6 @@ def test_a_program_that_was_stopped_is_named_with_the_command_that_starts_it() -
         command = finding["remedy"].partition(";")[0]
         subprocess.run(command, shell=True, check=True, timeout=60)
         assert examined(box)["supervisord"][0]["state"] == "ok"
-
-
-def test_a_server_that_another_program_keeps_from_its_port_is_a_failure_with_both_named() -> None:
-    with running_box(start=False) as box, socket.create_server(("127.0.0.1", box.port)):
-        box.start(until_ready=False)
-        eventually(lambda: box.programs()["server"].state == "FATAL" if box.programs() else None, "it is given up")
-        found = examined(box)
-    assert (found["supervisord"][0]["state"], found["supervisord"][0]["seen"]) == ("failure", "server is FATAL")
-    assert found["port"][0]["state"] == "failure"
-    assert found["port"][0]["seen"].startswith(f"{box.port} is held by pid {os.getpid()} (")
 
 
 def test_a_supervisord_that_hangs_does_not_hang_the_doctor() -> None:

@@ -19,7 +19,7 @@ from pivision.doctor import report, rivals, service, software
 from pivision.doctor.finding import Finding, Findings, failure, ok, warning
 from pivision.doctor.report import Line
 from pivision.doctor.site import NoAnswer, Site
-from tests.box import free_port
+from tests.box import eventually, free_port
 
 BARE_PYTHON = [str(Path(sys.base_prefix, "bin", "python3")), "-S"]  # -S: without any package
 
@@ -274,6 +274,47 @@ def test_the_units_settings_count(tmp_path: Path) -> None:
     unit.write_text('[Service]\nEnvironment=PIVISION_RUN_DIR=/run/pivision "PIVISION_PORT=8123" HOME=/nowhere\n')
     settings = Site(unit_path=unit).settings
     assert (settings.run_dir, settings.port) == (Path("/run/pivision"), 8123)
+
+
+# supervisord
+
+GIVEN_UP = """
+[supervisord]
+nodaemon=true
+logfile=/dev/null
+logfile_maxbytes=0
+pidfile=%(here)s/supervisord.pid
+[unix_http_server]
+file=%(here)s/supervisor.sock
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory = supervisor.rpcinterface:make_main_rpcinterface
+[program:server]
+command=/bin/false
+startsecs=60
+startretries=0
+[program:health]
+command=/bin/cat
+autostart=false
+"""
+
+
+def test_a_program_that_is_given_up_is_a_failure(run_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    conf = run_dir / "supervisord.conf"
+    conf.write_text(GIVEN_UP)
+    monkeypatch.setenv("PIVISION_RUN_DIR", str(run_dir))
+    command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(conf)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as supervisord:
+        try:
+            found = eventually(
+                lambda: said if "FATAL" in (said := only(service.supervisord(Site()))).seen else None,
+                "supervisord gives the program up",
+            )
+        finally:
+            supervisord.terminate()
+    assert (found.state, found.seen) == ("failure", "health is STOPPED, server is FATAL")
+    assert found.remedy.startswith(
+        f"{Site().python.parent}/supervisorctl -s unix://{run_dir}/supervisor.sock start all;"
+    )
 
 
 # Ports
