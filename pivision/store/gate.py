@@ -11,7 +11,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pivision import heartbeat, program
@@ -131,6 +131,30 @@ class Gate:
 def lock_file(file: Path) -> Path:
     """The lock of the database `file`."""
     return file.with_suffix(".lock")
+
+
+@contextlib.contextmanager
+def held_open(file: Path) -> Iterator[None]:
+    """Use the database in the block as one who has it open. Raises DatabaseRecovering while somebody recovers it."""
+    with _held(file, fcntl.LOCK_SH):
+        yield
+
+
+@contextlib.contextmanager
+def held_alone(file: Path) -> Iterator[None]:
+    """Be the only one at the database in the block. Raises DatabaseRecovering while anybody has it open."""
+    with _held(file, fcntl.LOCK_EX):
+        yield
+
+
+@contextlib.contextmanager
+def _held(file: Path, kind: int) -> Iterator[None]:
+    lock = os.open(lock_file(file), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        _take(lock, kind)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _take(lock: int, kind: int) -> None:

@@ -103,6 +103,12 @@ def clock(file: Path) -> dict[str, object] | None:
     return found
 
 
+def images(file: Path) -> set[str]:
+    """The images that the tasks of a sound database have."""
+    with contextlib.closing(opened(file)) as connection:
+        return {sha256 for (sha256,) in connection.execute(_QUERIES["images"])}
+
+
 def row(connection: apsw.Connection, task_id: int) -> rows.Row | None:
     """One row of a database that was opened with `opened`; None if it is not there or cannot be read."""
     found: rows.Row | None = None

@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import apsw
@@ -13,6 +14,7 @@ import pytest
 
 from pivision import tokens
 from tests.appliance.pictures import qr_code
+from tests.appliance.test_commands import pivision
 from tests.box import Box, eventually, running_box
 
 RECOVERED_SECONDS = 30.0
@@ -175,6 +177,36 @@ def test_a_database_locked_longer_than_the_timeout() -> None:
         assert_all_done(box, told | taken_however_long(box, 5, 5))
         assert [box.pid("server"), box.pid("worker:worker_1")] == pids, "nobody ended for that"
         assert box.get("/v1/system").json["recovery"] is None
+
+
+def test_a_backup_made_while_it_serves_is_restored_on_another_box(tmp_path: Path) -> None:
+    file = tmp_path / "backup.tar"
+    with running_box() as box, ThreadPoolExecutor(1) as client:
+        told = taken(box, TASKS)
+        assert_all_done(box, told)
+        meanwhile = client.submit(taken, box, TASKS, TASKS)  # what is taken while the copy is made may be in it or not
+        made = pivision(box.environment, "backup", str(file))
+        assert (made.returncode, made.stderr) == (0, "")
+        again = pivision(box.environment, "backup", str(file))
+        assert again.returncode != 0
+        assert "backup-not-written" in again.stderr
+        refused = pivision(box.environment, "restore", str(file))
+        assert refused.returncode != 0
+        assert "appliance-running" in refused.stderr
+        assert_all_done(box, told | meanwhile.result())
+        results = {task_id: box.task(task_id) for task_id in told}
+
+    with running_box() as other:
+        before = taken(other, 2, 1000)
+        assert_all_done(other, before)
+        other.stop()
+        restored = pivision(other.environment, "restore", str(file))
+        assert (restored.returncode, restored.stderr) == (0, "")
+        other.start()
+        assert {task_id: other.task(task_id) for task_id in told} == results
+        assert {other.request("GET", f"/v1/tasks/{task_id}/image").status for task_id in told} == {200}
+        assert_all_done(other, taken(other, 3, 2000))
+        assert (other.data_dir / "replaced" / "1" / "pivision.db").exists()
 
 
 def test_a_database_out_of_reach_is_waited_for_and_not_moved() -> None:
