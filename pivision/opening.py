@@ -13,6 +13,7 @@ from pivision.store.gate import Gate
 
 _PAUSE_SECONDS = 1.0
 _SHORT_PAUSE_SECONDS = 0.05  # while another program is at it: mostly it is done in a moment
+_MOMENT_SECONDS = 5.0
 
 
 class Opened(NamedTuple):
@@ -32,15 +33,15 @@ def until_open(
     called when a check begins, and again and again during a recovery.
     """
     gate = Gate(settings.database, settings.run_dir, settings.database_timeout_seconds)
-    said = ""
+    began, said = time.monotonic(), ""
     while True:
         try:
             images = Images(settings.images_dir, settings.disk_reserve_bytes)
             return Opened(gate, gate.open(images.names, progress), images)
         except PiVisionError as error:
             obstacle(error)
-            is_brief = isinstance(error, DatabaseRecovering)
+            is_brief = isinstance(error, DatabaseRecovering) and time.monotonic() - began < _MOMENT_SECONDS
             if str(error) != said and not is_brief:
                 logging.getLogger("database").error("%s [%s]", error, error.code)
-            said = str(error)
+                said = str(error)
         time.sleep(_SHORT_PAUSE_SECONDS if is_brief else _PAUSE_SECONDS)

@@ -127,14 +127,19 @@ class Application:
 
     def open(self) -> None:
         """Open the database, serve everything, and end this process when the database must be recovered."""
-        gate, store, images = until_open(self._settings, self._note, lambda: None)
-        self._app = create_app(self._settings, store, images, self._waiting, self._ring_workers)
-        self.is_open.set()
-        self.damage = gate.watch(store)
-        self._log.error("the server ends, so that the database is recovered: %s", self.damage)
-        os.kill(os.getpid(), signal.SIGTERM)  # as when it is stopped: who has asked gets an answer
-        time.sleep(_STOP_SECONDS)
-        os._exit(1)
+        try:
+            gate, store, images = until_open(self._settings, self._note, lambda: None)
+            self._app = create_app(self._settings, store, images, self._waiting, self._ring_workers)
+            self.is_open.set()
+            self.damage = gate.watch(store)
+            self._log.error("the server ends, so that the database is recovered: %s", self.damage)
+            os.kill(os.getpid(), signal.SIGTERM)  # as when it is stopped: who has asked gets an answer
+            time.sleep(_STOP_SECONDS)
+        except BaseException:
+            self._log.exception("the server ends: it can neither open the database nor watch over it")
+            raise
+        finally:
+            os._exit(1)
 
     def _note(self, obstacle: PiVisionError) -> None:
         self._obstacle = obstacle

@@ -207,9 +207,11 @@ class Worker:
 
     def _await_damage(self) -> None:
         """End with the database: what is at work is done again once it is recovered."""
-        damage = self._gate.watch(self._store)
-        self._log.error("this worker ends, so that the database is recovered: %s", damage)
-        os._exit(1)
+        try:
+            damage = self._gate.watch(self._store)
+            self._log.error("this worker ends, so that the database is recovered: %s", damage)
+        finally:
+            os._exit(1)
 
     def _promise_to_open(self, obstacle: PiVisionError | None = None) -> None:
         """Not before there is an obstacle: the last sign of life of this worker's predecessor tells why it died."""

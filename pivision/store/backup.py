@@ -58,7 +58,7 @@ class Backups:
         The ledger is rotated first: each request in it was committed before the copy begins, and so is in the copy.
         Raises StorageFull, DatabaseBusy while another process makes one, and DatabaseUnusable.
         """
-        with _disk_errors():
+        with failures.of_the_disk():
             program.make_private_folder(self.folder)
             with _alone(self.folder):
                 self._require_room(store.file)
@@ -159,11 +159,3 @@ def _alone(folder: Path) -> Iterator[None]:
         raise DatabaseBusy("another process makes a backup") from None
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise failures.of_disk(error) from error

@@ -44,6 +44,15 @@ def translated(file: Path) -> Iterator[None]:
         raise DatabaseUnusable(f"{file}: {error}") from error
 
 
+@contextlib.contextmanager
+def of_the_disk() -> Iterator[None]:
+    """Let the block raise StorageFull or DatabaseUnusable instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise of_disk(error) from error
+
+
 def of_disk(error: OSError) -> PiVisionError:
     """The error of ours for one of the operating system."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):

@@ -46,16 +46,16 @@ class Gate:
         another program is at it, and DatabaseBusy, DatabaseUnusable or StorageFull for what may pass by itself: then
         nothing was moved.
         """
-        try:
-            program.make_private_folder(self._file.parent)
-            lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise failures.of_disk(error) from error
+        with failures.of_the_disk():
+            return self._open(image_names, progress)
+
+    def _open(self, image_names: Callable[[], set[str]], progress: Callable[[], None]) -> Store:
+        program.make_private_folder(self._file.parent)
+        lock = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             if not self._is_checked():
                 _take(lock, fcntl.LOCK_EX)
-                if not self._is_checked():
-                    self._check(image_names, progress)
+                self._check(image_names, progress)
             _take(lock, fcntl.LOCK_SH)
             if not self._is_checked():  # found damaged in between
                 raise DatabaseRecovering()

@@ -8,11 +8,10 @@ A recovery may be interrupted at any moment. From when the old file is moved unt
 data/pivision.db is missing: whoever starts next goes on with the folder that is marked `unfinished`.
 """
 
-import contextlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -62,7 +61,7 @@ class Recovery:
         Finishes what an interrupted recovery has left to do. Raises DatabaseBusy, DatabaseUnusable and StorageFull for
         what may pass by itself.
         """
-        with _disk_errors():
+        with failures.of_the_disk():
             unfinished = self._unfinished()
             if unfinished and self._file.exists() and (unfinished / _REPORT).exists():
                 self._finish(unfinished)
@@ -76,7 +75,7 @@ class Recovery:
 
     def run(self, cause: str) -> Report:
         """Set the old file aside and make the new one. Raises as `is_needed` does."""
-        with _disk_errors(), failures.translated(self._file):
+        with failures.of_the_disk(), failures.translated(self._file):
             aside = self._marked_folder()
             self._move_aside(aside)
             new = self._file.with_name(self._file.name + ".new")
@@ -214,11 +213,3 @@ def _fsync(file: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _disk_errors() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise failures.of_disk(error) from error

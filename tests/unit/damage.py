@@ -14,7 +14,7 @@ from pivision.images import Images
 from pivision.store import Store, soundness
 from pivision.store.backup import Backups
 from pivision.store.recovery import Recovery, Report
-from pivision.task import FINISHED, Image, NewTask, State, Task, TaskError
+from pivision.task import Image, NewTask, State, Task, TaskError
 from tests.unit.conftest import OPERATIONS
 
 TASKS = 120
@@ -84,6 +84,7 @@ def remains(folder: Path, *, with_backup: bool = True) -> Remains:
         if number == TASKS * 3 // 4:
             with contextlib.closing(apsw.Connection(str(store.file))) as raw:
                 raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    assert store.claim(1), "one is at work"
     states = {task.id: task.state for task in all_tasks(store)}
     shutil.copytree(data, folder / "data")  # while it is open: what kill -9 leaves
     return Remains(folder / "data", requests, states)
@@ -123,8 +124,6 @@ def assert_nothing_is_lost(left: Remains, lost_images: frozenset[str] = frozense
             assert task.error.code in (ImageLost.code, "worker-died")
         else:
             assert task.state in (left.states[task_id], State.QUEUED)
-            assert task.state is not State.RUNNING
-            assert left.states[task_id] in FINISHED or task.state is State.QUEUED
     for request in left.requests.values():
         if request.idempotency_key:
             new = NewTask(

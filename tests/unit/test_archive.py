@@ -135,6 +135,7 @@ BAD: dict[str, tuple[str, bytes, bytes]] = {
     "a path upwards": ("../../evil", b"x", tarfile.REGTYPE),
     "an absolute path": ("/tmp/evil", b"x", tarfile.REGTYPE),
     "a secret": ("secrets/tokens/mine", b"x", tarfile.REGTYPE),
+    "a secret of the right content": (f"secrets/{hashlib.sha256(b'x').hexdigest()}", b"x", tarfile.REGTYPE),
     "a link": ("images/ab/" + "ab" * 32, b"", tarfile.SYMTYPE),
     "a hard link": ("images/ab/" + "ab" * 32, b"", tarfile.LNKTYPE),
     "a device": ("images/ab/" + "ab" * 32, b"", tarfile.CHRTYPE),

@@ -125,6 +125,7 @@ def test_whatever_happens_to_the_file_nothing_acknowledged_is_lost(left: Remains
         assert with_wal, "only the -wal can make up for what the file lacks"
         return
     assert report.cause
+    assert Store(left.database).running() == [], "nobody works on them"
     assert (report.quarantined, report.not_recovered, report.images_without_task) == (0, 0, 0)
     if before is not None and not kind.startswith(("an entry", "its ")):
         assert (left.data_dir / "damaged" / "1" / "pivision.db").read_bytes() == before, "kept as it was"
@@ -186,7 +187,11 @@ def test_what_had_ended_has_ended_still_where_the_file_tells(left: Remains) -> N
     with_pragma("application_id", 0)(left.database)
     left.recover()
     found = assert_nothing_is_lost(left)
-    assert {task_id: task.state for task_id, task in found.items()} == left.states
+    running = {task_id for task_id, state in left.states.items() if state is State.RUNNING}
+    assert {task_id: task.state for task_id, task in found.items()} == {
+        **left.states,
+        **dict.fromkeys(running, State.QUEUED),
+    }
 
 
 def test_a_row_that_others_contradict_is_not_trusted(left: Remains) -> None:
@@ -218,6 +223,26 @@ def test_without_any_backup_the_ledger_alone_brings_all_back(tmp_path: Path) -> 
     assert report
     assert (report.tasks["ledger"], report.backup) == (TASKS, None)
     assert_nothing_is_lost(left)
+
+
+def test_behind_a_page_that_cannot_be_read_the_rows_are_found_all_the_same(left: Remains) -> None:
+    """Neither ledger nor backup: what the page held is lost, and told; nothing else is."""
+    (left.data_dir / "requests.jsonl").unlink()
+    shutil.rmtree(left.data_dir / "backups")
+    with contextlib.closing(apsw.Connection(str(left.database))) as raw:
+        raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        query = "SELECT pageno FROM dbstat WHERE name = 'task' AND pagetype = 'leaf' ORDER BY path LIMIT 1 OFFSET 3"
+        ((page,),) = raw.execute(query).fetchall()
+        assert isinstance(page, int)
+    overwrite(left.database, (page - 1) * 4096, os.urandom(4096))
+    report = left.recover()
+    assert report
+    found = {task.id for task in Store(left.database).page(10_000)}
+    lost = set(left.requests) - found
+    assert 0 < len(lost) < 40
+    assert lost == set(range(min(lost), max(lost) + 1)), "one page"
+    assert report.not_recovered == len(lost)
+    assert max(lost) < max(found)
 
 
 def test_pictures_that_are_gone_and_pictures_without_a_task_are_told(left: Remains) -> None:
