@@ -60,12 +60,11 @@ def back_up(settings: Settings, target: Path) -> Archived:
 def restore(settings: Settings, source: Path) -> Path:
     """Put the backup `source` in the place of database and pictures; return the folder to which these are moved.
 
-    Raises ApplianceRunning, BackupInvalid and StorageFull; then nothing was changed.
+    Raises ApplianceRunning, BackupInvalid, DatabaseUnusable and StorageFull; then nothing was changed.
     """
     _require_stopped(settings)
     data_dir = settings.data_dir
-    program.make_private_folder(data_dir)
-    with _alone(settings.database):
+    with failures.of_the_disk(), _alone(settings.database):
         new = data_dir / "restoring"
         shutil.rmtree(new, ignore_errors=True)  # of a restore that was interrupted
         try:
@@ -127,6 +126,7 @@ def _require_stopped(settings: Settings) -> None:
 @contextlib.contextmanager
 def _alone(database: Path) -> Iterator[None]:
     """The service may have another run folder than this shell: the lock beside the database tells in any case."""
+    program.make_private_folder(database.parent)
     try:
         with gate.held_alone(database):
             yield
