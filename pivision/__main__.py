@@ -7,10 +7,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from pivision import __version__
+from pivision import __version__, doctor
 from pivision.errors import PiVisionError
+from pivision.install import cli as installer
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -30,6 +32,39 @@ def _why(options: argparse.Namespace) -> None:
 
     for line in why.lines(config.load().data_dir, options.last):
         print(line)
+
+
+def _doctor(options: argparse.Namespace) -> None:
+    sys.exit(doctor.main(options))
+
+
+def _drill(options: argparse.Namespace) -> None:
+    from pivision import config, drill
+
+    exercise = drill.Drill(config.load())
+    faults = exercise.faults(options.fault)
+    if not options.yes and input(f"Programs will be killed and frozen: {', '.join(faults)}. Go on? [y/N] ") != "y":
+        sys.exit(1)
+    outcomes = []
+    for outcome in exercise.run(faults):
+        print(f"{outcome.fault}: {'passed' if outcome.is_passed else 'FAILED'}", file=sys.stderr, flush=True)
+        outcomes.append(outcome)
+    for line in drill.table(outcomes):
+        print(line)
+    sys.exit(not all(outcome.is_passed for outcome in outcomes))
+
+
+def _back_up(options: argparse.Namespace) -> None:
+    from pivision import archive, config
+
+    archived = archive.back_up(config.load(), options.file)
+    print(f"{options.file}: the tasks up to {archived.last_id}, {archived.images} pictures")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from pivision import archive, config
+
+    print(f"restored; what was there before is in {archive.restore(config.load(), options.file)}")
 
 
 def _note_end(options: argparse.Namespace) -> None:
@@ -58,6 +93,19 @@ def main() -> None:
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+    drill = command(
+        "drill", _drill, "kill and freeze programs, one after the other, and report how the box mends itself"
+    )
+    drill.add_argument(
+        "fault", nargs="*", help="which faults (default: all that are safe here); docs/faults.md lists them"
+    )
+    drill.add_argument("--yes", action="store_true", help="do not ask")
+    back_up = command("backup", _back_up, "copy database and pictures to a tar file, while it serves or not")
+    back_up.add_argument("file", type=Path, help="a file that is not there yet")
+    restore = command("restore", _restore, "put such a file in the place of what is there; that is moved aside")
+    restore.add_argument("file", type=Path)
+    doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
+    installer.add_to(commands)
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()
