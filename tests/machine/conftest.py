@@ -14,11 +14,13 @@ from tests.machine.machine import PROJECT, Machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where no machine can be booted, the tests say what is missing."""
-    here = Path(__file__).parent
-    if missing := root.what_is_missing():
-        for item in items:
-            if here in item.path.parents:
+    """Mark the tests of faults, which have rows in docs/faults.md; skip all where no machine can be booted."""
+    missing = root.what_is_missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            if "ordeal" in getattr(item, "fixturenames", ()):
+                item.add_marker("fault")
+            if missing:
                 item.add_marker(pytest.mark.skip(missing))
 
 
@@ -87,10 +89,15 @@ def ordeal(request: pytest.FixtureRequest, machine: Machine, ledger: Ledger) -> 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Keep with the test's report how long it took to heal."""
-    yield
-    begun = getattr(item, "funcargs", {}).get("ordeal")
-    if begun is not None:
+    """Keep with the test's report how long it took to heal, and what the machine has said when it did not."""
+    used = getattr(item, "funcargs", {})
+    try:
+        yield
+    except BaseException:
+        if machine := used.get("machine"):
+            item.add_report_section("call", "machine", machine.logs())
+        raise
+    if begun := used.get("ordeal"):
         item.user_properties.append(("seen_seconds", begun.seen_seconds))
 
 
@@ -104,7 +111,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = ordeals.rows()
     for outcome in ("passed", "failed", "xfailed"):
         for report in terminalreporter.getreports(outcome):
-            row = rows.get(report.nodeid.rpartition("/")[2])
+            row = rows.get(report.nodeid.removeprefix("tests/machine/"))
             if row and report.when == "call":
                 seen = dict(report.user_properties).get("seen_seconds")
                 took = "" if seen is None else f"{seen:.1f} s of {row.within_seconds:.0f}"
