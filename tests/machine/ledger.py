@@ -60,15 +60,19 @@ class Ledger:
 
     def check(self) -> None:
         """Each entry is done, with the text of its picture, or quarantined; and no picture has become two tasks."""
-        eventually(lambda: self._machine.unfinished() == 0, "all is done", 90)
-        tasks = {task["id"]: task for task in self._machine.tasks()}
+        tasks = eventually(self._finished, "every task is finished", 90)
         lost = {text: task_id for text, task_id in self.ids.items() if task_id not in tasks}
         assert not lost, f"{len(lost)} of {len(self.ids)} acknowledged tasks are gone"
         told = {text: tasks[task_id] for text, task_id in self.ids.items()}
         wrong = [task for text, task in told.items() if task["state"] != "quarantined" and done_with(task) != text]
-        assert not wrong
+        assert not wrong, f"{len(wrong)} of {len(told)} are not as promised: {wrong[:2]}"
         times = Counter(done_with(task) for task in tasks.values() if task["state"] == "done")
         assert {text: times[text] for text in self.ids if times[text] > 1} == {}, "done more than once"
+
+    def _finished(self) -> dict[object, dict[str, object]] | None:
+        """Every task by its id; None while one is waiting or at work, as after a database has been recovered."""
+        tasks = {task["id"]: task for task in self._machine.tasks()}
+        return None if any(task["finished_at"] is None for task in tasks.values()) else tasks
 
     def _acknowledged(self, text: str, picture: bytes) -> int | None:
         """The task's id; None when nobody knows whether it was stored, or when it was refused for now."""

@@ -153,12 +153,15 @@ class Machine(Client):
         """Sockets that this thread makes meanwhile are in the machine's network."""
         return _network_of(self._leader())
 
+    def pids(self, pattern: str) -> list[int]:
+        """The processes whose command line matches, the oldest first."""
+        return [int(pid) for pid in self.run("pgrep", "--full", pattern, check=False).stdout.split()]
+
     def pid(self, program: str) -> int:
         """The process of supervisord, server, health or worker N, as the machine numbers it; 0 when there is none."""
         if program == "supervisord":
             return int(self.run("systemctl", "show", "--property=MainPID", "--value", "pivision").stdout)
-        found = self.run("pgrep", "--full", "--oldest", f"python -m pivision[.]{program}( |$)", check=False)
-        return int(found.stdout or 0)
+        return next(iter(self.pids(f"python -m pivision[.]{program}( |$)")), 0)
 
     def signal(self, program: str, number: signal.Signals) -> int:
         """Send a signal to a program, and return the pid that it went to."""
