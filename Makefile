@@ -13,7 +13,7 @@ test: check
 	$(VENV)/bin/python -m pytest
 
 test-appliance: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest tests/machine
+	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -30,6 +30,7 @@ from pivision.opening import until_open
 _ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
 _DROPPED_UPLOAD_BYTES = 1 << 30  # what is larger still is cut off
 _CONNECTIONS = 512
+_CONNECTIONS_FREED = 16
 _IDLE_SECONDS = 30
 _OPENING_SECONDS = 1.0  # mostly the database is open sooner, and no client sees that it was not
 _STOP_SECONDS = 8.0  # waitress gives its threads 5 to answer
@@ -82,6 +83,20 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     parser_class = Parser
     error_task_class = ProblemTask
+
+
+class Server(TcpWSGIServer):  # type: ignore[misc]
+    """Accepts connections. When all are taken, those that have been idle longest make room for others."""
+
+    channel_class = Channel
+
+    def readable(self) -> bool:
+        """Whether another connection can be accepted; asked once in each turn of the loop."""
+        if len(self._map) >= self.adj.connection_limit:
+            idle = [channel for channel in self.active_channels.values() if not channel.requests]
+            for channel in sorted(idle, key=_last_activity)[:_CONNECTIONS_FREED]:
+                channel.will_close = True
+        return bool(super().readable())
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -145,6 +160,10 @@ class Application:
         self._obstacle = obstacle
 
 
+def _last_activity(channel: Channel) -> float:
+    return float(channel.last_activity)
+
+
 def serve(settings: config.Settings) -> None:
     """Serve until SIGTERM. Raises OSError when the port is taken, and DatabaseUnusable to end with the database."""
     log = logging.getLogger("server")
@@ -168,10 +187,7 @@ def serve(settings: config.Settings) -> None:
         raise SystemExit
 
     application = Application(settings, waiting, ring_workers)
-    threading.Thread(target=application.open, daemon=True).start()
-    application.is_open.wait(_OPENING_SECONDS)
-    TcpWSGIServer.channel_class = Channel
-    server = TcpWSGIServer(
+    server = Server(
         application,
         dispatcher=Dispatcher(settings.server_threads),
         adj=Adjustments(
@@ -186,6 +202,9 @@ def serve(settings: config.Settings) -> None:
             ident=None,
         ),
     )
+    # The port came first: a server that finds it held must fail before it has opened anything.
+    threading.Thread(target=application.open, daemon=True).start()
+    application.is_open.wait(_OPENING_SECONDS)
     threading.Thread(target=listen, daemon=True).start()
     signal.signal(signal.SIGTERM, stop)
     log.info("listening on %s:%s", settings.host, server.effective_port)

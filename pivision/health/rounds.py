@@ -29,6 +29,7 @@ _STARTING_INTERVAL_SECONDS = 0.1
 _TIMEOUT_SECONDS = 2.0
 _SHORTEST_PAUSE_SECONDS = 0.02  # between two looks, when programs die one after the other
 _REPORT_SECONDS = 30.0  # how old health.json may get while nothing changes
+_DOWN = ("BACKOFF", "EXITED", "FATAL")
 _BITE_SECONDS = 10.0
 _FOLDER_MISSES = 2 * MISSES  # the programs look every 5 seconds, and save what they still have open
 
@@ -103,11 +104,12 @@ class Health:
         patient = self._patients.setdefault(seen.name, Patient(seen.name, self._settings.stopped_seconds))
         complaint = self._signs.complaint(seen) if seen.state == "RUNNING" else None
         finding = patient.examine(seen, time.monotonic(), complaint)
-        if finding is None:
-            self._trouble(seen.name, "")
-        elif seen.name == "server" and finding.remedy is Remedy.START and not self._signs.is_port_free():
+        if seen.name == "server" and seen.state in _DOWN and not self._signs.is_port_free():
             port = self._settings.port
             self._trouble(seen.name, f"another program holds port {port}; it is started once that is free")
+        elif finding is None:
+            if complaint is None and seen.state in ("RUNNING", "STOPPED"):
+                self._trouble(seen.name, "")
         elif patient.pause_left(time.monotonic()) > 0:
             self._troubles[seen.name] = f"{finding.cause}; the next {finding.remedy} waits"
         elif patient.healings < HEALINGS or not self._climb(f"{seen.name} has been healed in vain: {finding.cause}"):

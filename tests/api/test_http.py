@@ -236,3 +236,10 @@ def test_the_refusal_names_the_limit(api: Api) -> None:
     answer = api.request("POST", "/v1/tasks?operations=codes", bytes(MAX_UPLOAD_BYTES * 2))
     problem = assert_problem(answer, 413, "upload-too-large")
     assert json.dumps(MAX_UPLOAD_BYTES) in problem["detail"]
+
+
+def test_more_connections_than_there_is_room_for_shut_nobody_out(api: Api) -> None:
+    with contextlib.ExitStack() as stack:
+        for _ in range(700):  # 512 are taken; what follows waits until the server makes room
+            stack.enter_context(socket.create_connection(("127.0.0.1", api.port), timeout=10))
+        assert api.get("/healthz").status == 200

@@ -2,6 +2,7 @@
 
 import signal
 
+from tests.box import eventually
 from tests.machine.machine import PROJECT, Machine
 from tests.machine.ordeal import Ordeal
 
@@ -27,6 +28,9 @@ def test_log_flood(machine: Machine, ordeal: Ordeal) -> None:
 
 
 def test_data_deleted(machine: Machine, ordeal: Ordeal) -> None:
+    """With the tokens, of which health keeps a copy."""
+    copied = ("test", "-f", "/run/pivision/secrets/tokens/test")
+    eventually(lambda: machine.run(*copied, check=False).returncode == 0, "health has copied the token", 10)
     with ordeal.fault(lambda: is_file(machine, "data/pivision.db")):
         machine.run("rm", "--recursive", f"{PROJECT}/data")
 
