@@ -5,7 +5,7 @@ VENV := .venv
 OPENCV := $(shell sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-appliance check format bench clean
+.PHONY: run test test-appliance test-pi check format bench clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -15,6 +15,9 @@ test: check
 
 test-appliance: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/machine
+
+test-pi: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest --capture=no tests/pi
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .

@@ -52,6 +52,11 @@ class Client:
         """A new connection to the appliance, to be closed by the caller."""
         raise NotImplementedError
 
+    def unfinished(self) -> int | None:
+        """How many tasks are waiting or at work; None while the appliance does not tell."""
+        answer = self.get("/v1/system")
+        return answer.json["tasks"]["queued"] + answer.json["tasks"]["running"] if answer.status == 200 else None
+
     def request(
         self, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None, *, timeout: float = 30
     ) -> Answer:
@@ -78,6 +83,17 @@ class Client:
 
     def task(self, task_id: int) -> Any:
         return self.request("GET", f"/v1/tasks/{task_id}").json
+
+    def tasks(self) -> list[dict[str, Any]]:
+        """Every task there is, newest first."""
+        tasks: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            page = self.request("GET", f"/v1/tasks?limit=200{cursor}").json
+            tasks += page["tasks"]
+            if page["next"] is None:
+                return tasks
+            cursor = f"&cursor={page['next']}"
 
     def finished(self, task_id: int, timeout: float = 60) -> Any:
         """The task once nothing more happens to it."""

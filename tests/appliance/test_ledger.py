@@ -96,11 +96,11 @@ def test_every_acknowledged_task_is_done_exactly_once_whatever_is_killed() -> No
                 keys.put(None)
         for client in clients:
             client.result()
-        eventually(lambda: unfinished(box) == 0, "all is done", 120)
+        eventually(lambda: box.unfinished() == 0, "all is done", 120)
 
         print(f"{ledger.repeated} requests were repeated after they had been stored")
         assert ledger.repeated > 0, "else nothing was proved"
-        tasks = {task["id"]: task for task in all_tasks(box)}
+        tasks = {task["id"]: task for task in box.tasks()}
         assert {key: done_with(tasks[task_id]) for key, task_id in ledger.ids.items()} == {
             f"task-{number:04}": f"task-{number:04}" for number in range(TASKS)
         }
@@ -114,19 +114,3 @@ def done_with(task: dict[str, object]) -> object:
         case {"state": "done", "error": None, "result": {"codes": {"codes": [{"text": text}]}}}:
             return text
     return task
-
-
-def unfinished(box: Box) -> int | None:
-    answer = box.get("/v1/system")
-    return answer.json["tasks"]["queued"] + answer.json["tasks"]["running"] if answer.status == 200 else None
-
-
-def all_tasks(box: Box) -> list[dict[str, object]]:
-    tasks: list[dict[str, object]] = []
-    cursor = ""
-    while True:
-        page = box.request("GET", f"/v1/tasks?limit=200{cursor}").json
-        tasks += page["tasks"]
-        if page["next"] is None:
-            return tasks
-        cursor = f"&cursor={page['next']}"
