@@ -32,6 +32,22 @@ def _why(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _drill(options: argparse.Namespace) -> None:
+    from pivision import config, drill
+
+    exercise = drill.Drill(config.load())
+    faults = exercise.faults(options.fault)
+    if not options.yes and input(f"Programs will be killed and frozen: {', '.join(faults)}. Go on? [y/N] ") != "y":
+        sys.exit(1)
+    outcomes = []
+    for outcome in exercise.run(faults):
+        print(f"{outcome.fault}: {'passed' if outcome.is_passed else 'FAILED'}", file=sys.stderr, flush=True)
+        outcomes.append(outcome)
+    for line in drill.table(outcomes):
+        print(line)
+    sys.exit(not all(outcome.is_passed for outcome in outcomes))
+
+
 def _note_end(options: argparse.Namespace) -> None:
     from pivision import config
     from pivision.health import tree
@@ -58,6 +74,13 @@ def main() -> None:
     token.add_argument("name", help="what it is for; a token of the same name is replaced")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
+    drill = command(
+        "drill", _drill, "kill and freeze programs, one after the other, and report how the box mends itself"
+    )
+    drill.add_argument(
+        "fault", nargs="*", help="which faults (default: all that are safe here); docs/faults.md lists them"
+    )
+    drill.add_argument("--yes", action="store_true", help="do not ask")
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from pivision import port, program, tokens
-from pivision.config import ROOT, Settings
+from pivision.config import ROOT, ROOT_NOTE, Settings
 from pivision.health import deaths, folders
 from pivision.supervision import Supervisor, Unreachable
 
@@ -40,6 +40,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
         port.require_free("127.0.0.1", settings.supervisor_port)
         _greet(settings)
     environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
+    (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
     for file in (deaths.BOOKMARK, deaths.LOG):
         (settings.run_dir / file).unlink(missing_ok=True)
     _hasten(settings.run_dir / "supervisor.sock")

@@ -4,6 +4,7 @@ Every field of `Settings` may stand in pivision.toml under its own name, and in 
 which wins. Whatever is unknown, of the wrong type, out of range or contradictory is refused with its origin and key.
 """
 
+import contextlib
 import difflib
 import os
 import tomllib
@@ -36,6 +37,21 @@ Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
 
+SERVICE_RUN_DIR = Path("/run/pivision")
+"""Where the run folder of the installed service is."""
+
+ROOT_NOTE = "root"
+"""The file in a run folder that names the project's folder whose programs use it."""
+
+
+def _default_run_dir() -> Path:
+    """That of the installed service while it runs from this folder, so that commands find it; else one of our own."""
+    with contextlib.suppress(OSError, ValueError):
+        if (SERVICE_RUN_DIR / ROOT_NOTE).read_text(encoding="utf-8") == str(ROOT):
+            return SERVICE_RUN_DIR
+    return ROOT / "run"
+
+
 def _default_workers() -> int:
     """One core is left for the server and everything else."""
     return max(1, len(os.sched_getaffinity(0)) - 1)
@@ -51,7 +67,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path = ROOT / "data"  # the database and the images: what must not be lost
     log_dir: Path = ROOT / "logs"
-    run_dir: Path = ROOT / "run"  # sockets, locks, heartbeats: worthless after a reboot
+    run_dir: Path = msgspec.field(
+        default_factory=_default_run_dir
+    )  # sockets, locks, heartbeats: worthless after a reboot
 
     workers: Annotated[int, Meta(ge=1, le=64)] = msgspec.field(default_factory=_default_workers)
     server_threads: Annotated[int, Meta(ge=4, le=256)] = 8  # all but two of them may hold requests that wait

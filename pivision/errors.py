@@ -231,3 +231,10 @@ class PortTaken(PiVisionError):
 
     code = "port-taken"
     remedy = "Stop that program, or choose another port with PIVISION_PORT."
+
+
+class NotRunning(PiVisionError):
+    """The appliance is not running."""
+
+    code = "not-running"
+    remedy = "Start it: sudo systemctl start pivision; or, in a terminal: make run."

@@ -31,6 +31,11 @@ def create(secrets_dir: Path, name: str) -> str:
     return token
 
 
+def remove(secrets_dir: Path, name: str) -> None:
+    """Let the token of this name be valid no longer."""
+    (_folder(secrets_dir) / name).unlink(missing_ok=True)
+
+
 def is_valid(secrets_dir: Path, token: str) -> bool:
     """Whether `token` is one of those kept, in a time that does not tell how much of it is right.
 
