@@ -62,16 +62,17 @@ _SETTLE = (
     f"chroot $1 runuser -u djg -- mkdir -p /{PROJECT}",
 )
 _INSTALL = (
-    f"cp $ROOT/Makefile $ROOT/requirements.txt $1/{PROJECT}/",
+    f"chroot $1 runuser -u djg -- tar --extract --directory=/{PROJECT} <$CHECKOUT",
     "cp -r $WHEELS $1/tmp/wheels",
     "chroot $1 runuser -u djg -- env PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/wheels"
     f" make --directory=/{PROJECT} .venv/installed",
+    f"cd $1/{PROJECT} && find . -mindepth 1 -maxdepth 1 ! -name '.venv*' -exec rm -r {{}} +",
     "rm -r $1/tmp/wheels",
 )
 
 
 class Image(NamedTuple):
-    """Files that QEMU boots from. `disk` is raw and stays as it is; guests write to overlays of it."""
+    """Files that QEMU boots from. `disk` is raw and stays as it is."""
 
     disk: Path
     kernel: Path
@@ -84,19 +85,13 @@ class Image(NamedTuple):
 def image() -> Iterator[Image]:
     """An image with the present checkout, in a folder of its own that goes afterwards. Skips where it cannot be."""
     _require_tools()
-    debian = _debian()
-    with contextlib.ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="run-", dir=_CACHE)))
-        ssh_key = folder / "ssh_key"
-        _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh_key)
-        layer = folder / "layer"
-        _copy_checkout(debian, layer, ssh_key.with_suffix(".pub"))
-        disk = folder / "disk.raw"
-        with _merged(debian, layer, folder) as merged:
-            _run("mke2fs", "-q", "-t", "ext4", "-L", "pivision", "-d", merged, disk, SIZE)
-        kernel, initrd = (_only(debian / "boot", pattern) for pattern in ("vmlinuz-*", "initrd.img-*"))
-        devicetree = _only(debian / "usr/lib", "linux-image-*/broadcom/bcm2837-rpi-3-b.dtb")
-        yield Image(disk, kernel, initrd, devicetree, ssh_key)
+    _CACHE.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="run-", dir=_CACHE) as name, (_CACHE / "lock").open("w") as lock:
+        folder = Path(name)
+        fcntl.flock(lock, fcntl.LOCK_EX)  # nobody else makes Debian anew meanwhile
+        made = _assemble(folder, _debian(folder))
+        fcntl.flock(lock, fcntl.LOCK_UN)
+        yield made
 
 
 def _require_tools() -> None:
@@ -106,24 +101,35 @@ def _require_tools() -> None:
         pytest.skip("an emulated Pi needs root, to make a root folder and to mount: sudo make test-pi")
 
 
-def _debian() -> Path:
+def _assemble(folder: Path, debian: Path) -> Image:
+    ssh_key, layer, disk = folder / "ssh_key", folder / "layer", folder / "disk.raw"
+    _run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", ssh_key)
+    _copy_checkout(debian, layer, ssh_key.with_suffix(".pub"))
+    with _merged(debian, layer, folder) as merged:
+        _run("mke2fs", "-q", "-t", "ext4", "-L", "pivision", "-d", merged, disk, SIZE)
+    boots = ("boot/vmlinuz-*", "boot/initrd.img-*", "usr/lib/linux-image-*/broadcom/bcm2837-rpi-3-b.dtb")
+    kernel, initrd, devicetree = (Path(shutil.copy(found, folder)) for name in boots for found in debian.glob(name))
+    return Image(disk, kernel, initrd, devicetree, ssh_key)
+
+
+def _debian(folder: Path) -> Path:
     """Debian with the virtual environment, as a folder. Made once, in five minutes or so."""
     recipe = "\n".join([_PACKAGES, *_PLATFORMS, *_INITRD, *_SETTLE, *_INSTALL])
     requirements = (ROOT / "requirements.txt").read_text()
     debian = _CACHE / f"debian-{hashlib.sha256((recipe + requirements).encode()).hexdigest()[:12]}"
-    _CACHE.mkdir(parents=True, exist_ok=True)
-    with (_CACHE / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not debian.exists():
-            _let_arm64_run()
-            _bootstrap(debian)
+    if not debian.exists():
+        _let_arm64_run()
+        new = _CACHE / "new"
+        for older in (new, *_CACHE.glob("debian-*")):
+            _run("rm", "-rf", "--one-file-system", older)
+        _bootstrap(new, folder)
+        new.rename(debian)
     return debian
 
 
-def _bootstrap(debian: Path) -> None:
-    new = _CACHE / "new"
-    wheels = _wheels()
-    _run("rm", "-rf", "--one-file-system", new)
+def _bootstrap(new: Path, folder: Path) -> None:
+    checkout = folder / "checkout.tar"
+    checkout.write_bytes(root.project())
     _run(
         "mmdebstrap",
         "--quiet",
@@ -134,12 +140,9 @@ def _bootstrap(debian: Path) -> None:
         *(f"--customize-hook={line}" for line in (*_SETTLE, *_INSTALL)),
         "bookworm",
         new,
-        ROOT=str(ROOT),
-        WHEELS=str(wheels),
+        CHECKOUT=str(checkout),
+        WHEELS=str(_wheels()),
     )
-    for older in _CACHE.glob("debian-*"):
-        _run("rm", "-rf", "--one-file-system", older)
-    new.rename(debian)
 
 
 def _wheels() -> Path:
@@ -175,9 +178,6 @@ def _copy_checkout(debian: Path, layer: Path, public_key: Path) -> None:
     project.mkdir(parents=True)
     with tarfile.open(fileobj=io.BytesIO(root.project())) as tar:
         tar.extractall(project, filter="data")
-    stamp = project / ".venv" / "installed"  # of the requirements.txt that it was made of: it need not be made again
-    stamp.parent.mkdir()
-    stamp.touch()
     keys = layer / "home/djg/.ssh/authorized_keys"
     keys.parent.mkdir(mode=0o700)
     shutil.copy(public_key, keys)
@@ -195,11 +195,6 @@ def _merged(debian: Path, layer: Path, folder: Path) -> Iterator[Path]:
         yield merged
     finally:
         _run("umount", merged)
-
-
-def _only(folder: Path, pattern: str) -> Path:
-    (found,) = folder.glob(pattern)
-    return found
 
 
 def _run(*command: str | Path, **environment: str) -> str:
