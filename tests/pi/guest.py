@@ -20,13 +20,14 @@ LOGIN_SECONDS = 300.0
 
 
 class Board(NamedTuple):
-    """A machine that QEMU emulates: its options, the interface of its disk, and its network card."""
+    """A machine that QEMU emulates: options, interface of its disk, network card, and how often its plug is pulled."""
 
     name: str
     options: tuple[str, ...]
     disk: str
     disk_has_cache: bool
     network: str
+    pulls: int
 
 
 VIRT = Board(
@@ -35,10 +36,11 @@ VIRT = Board(
     disk="virtio",
     disk_has_cache=True,
     network="virtio-net-pci,romfile=",
+    pulls=10,
 )
 """No real board: a processor as in a Raspberry Pi 4, 1 GB of memory, and a disk with a write cache."""
 
-RASPI3B = Board("raspi3b", ("-machine", "raspi3b"), disk="sd", disk_has_cache=False, network="usb-net")
+RASPI3B = Board("raspi3b", ("-machine", "raspi3b"), disk="sd", disk_has_cache=False, network="usb-net", pulls=5)
 """A Raspberry Pi 3B: 4 cores, 1 GB of memory, an SD card, the network on USB, and no clock that runs without power."""
 
 

@@ -49,14 +49,13 @@ _INITRD = (
     " >$1/usr/share/initramfs-tools/modules.d/pivision",
     "echo 'LABEL=pivision / ext4 noatime,errors=remount-ro 0 1' >$1/etc/fstab",
 )
-# As Raspberry Pi OS has it: a user who may sudo without a password, a network that asks for its address, a journal that
-# is kept.
+# As Raspberry Pi OS has it: a user who may sudo without a password. The address is the one to which QEMU forwards; by
+# DHCP it would be another one after each reboot of the raspi3b, whose network card makes up a new hardware address.
 _SETTLE = (
     "echo pivision >$1/etc/hostname",
     "echo 127.0.0.1 localhost pivision >$1/etc/hosts",
-    "printf '[Match]\\nType=ether\\n[Network]\\nDHCP=ipv4\\n' >$1/etc/systemd/network/80-ether.network",
+    "printf '[Match]\\nType=ether\\n[Network]\\nAddress=10.0.2.15/24\\n' >$1/etc/systemd/network/80-ether.network",
     "chroot $1 systemctl --quiet enable systemd-networkd",
-    "mkdir -p $1/var/log/journal",
     "chroot $1 useradd --create-home --shell /bin/bash --groups video,sudo djg",
     "echo 'djg ALL=(ALL) NOPASSWD: ALL' >$1/etc/sudoers.d/djg",
     f"chroot $1 runuser -u djg -- mkdir -p /{PROJECT}",

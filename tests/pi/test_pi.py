@@ -10,9 +10,6 @@ from tests.box import eventually
 from tests.pi.guest import Guest
 from tests.pi.ledger import Ledger
 
-PULLS = 10
-"""Under load, that is, while requests are being answered."""
-
 LOAD_SECONDS = 15.0
 """At most so long after the first acknowledgement of a boot the plug is pulled."""
 
@@ -52,7 +49,7 @@ def test_loses_nothing_when_the_plug_is_pulled(installed: Guest) -> None:
     chance = random.Random(seed)
     ledger = Ledger(installed)
     with ledger.filling(CLIENTS):
-        for pull in range(1, PULLS + 1):
+        for pull in range(1, installed.board.pulls + 1):
             had = len(ledger.ids)
             eventually(functools.partial(ledger.has, had + 1), "a picture is acknowledged", 120)
             time.sleep(chance.uniform(0, LOAD_SECONDS))
