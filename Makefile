@@ -2,10 +2,9 @@
 
 PYTHON ?= python3
 VENV := .venv
-OPENCV := $(shell sed -n 's/^opencv-python==\([^ ]*\).*/\1/p' requirements.txt)
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-appliance test-pi check format bench clean
+.PHONY: run test test-appliance test-pi check format bench install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -32,24 +31,21 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(VENV)/bin/python -m benchmarks
 
+# With options: sudo make install OPTIONS="--user djg --wheels DIR"
+install:
+	@$(PYTHON) -B -m pivision install $(OPTIONS)
+
+upgrade:
+	@$(PYTHON) -B -m pivision upgrade $(OPTIONS)
+
+uninstall:
+	@$(PYTHON) -B -m pivision uninstall $(OPTIONS)
+
 clean:
-	rm -rf $(VENV) .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)s .*_cache .hypothesis
 
-$(VENV)/bin/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
-		|| { echo "PiVision needs Python 3.11 or newer; choose one with: make PYTHON=python3.12"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip' 2>/dev/null \
-		|| { echo "PiVision needs Python's venv module; install it with: sudo apt install python3-venv"; exit 1; }
-	$(PYTHON) -m venv $(VENV)
-
-$(VENV)/installed: requirements.txt | $(VENV)/bin/python
-	$(VENV)/bin/python -m pip install --quiet -r requirements.txt
-	@$(VENV)/bin/python -c 'import cv2' 2>/dev/null || { \
-		echo "opencv-python lacks a system library (libgl1, libglib2.0-0): taking its build without windows instead"; \
-		$(VENV)/bin/python -m pip uninstall --quiet --yes opencv-python; \
-		$(VENV)/bin/python -m pip install --quiet --no-deps --force-reinstall opencv-python-headless==$(OPENCV) \
-			&& $(VENV)/bin/python -c 'import cv2'; }
-	@touch $@
+$(VENV)/installed: requirements.txt
+	@$(PYTHON) -m pivision venv
 
 $(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet -r requirements-dev.txt

@@ -6,7 +6,7 @@ import time
 
 from benchmarks import machine
 
-NAMES = ("queue", "http", "overhead", "throughput", "recovery", "memory")
+NAMES = ("queue", "http", "overhead", "throughput", "recovery", "memory", "boot")
 
 
 def main() -> None:

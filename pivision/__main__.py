@@ -7,10 +7,12 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from pivision import __version__
+from pivision import __version__, doctor
 from pivision.errors import PiVisionError
+from pivision.install import cli as installer
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -32,6 +34,10 @@ def _why(options: argparse.Namespace) -> None:
         print(line)
 
 
+def _doctor(options: argparse.Namespace) -> None:
+    sys.exit(doctor.main(options))
+
+
 def _drill(options: argparse.Namespace) -> None:
     from pivision import config, drill
 
@@ -46,6 +52,19 @@ def _drill(options: argparse.Namespace) -> None:
     for line in drill.table(outcomes):
         print(line)
     sys.exit(not all(outcome.is_passed for outcome in outcomes))
+
+
+def _back_up(options: argparse.Namespace) -> None:
+    from pivision import archive, config
+
+    archived = archive.back_up(config.load(), options.file)
+    print(f"{options.file}: the tasks up to {archived.last_id}, {archived.images} pictures")
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from pivision import archive, config
+
+    print(f"restored; what was there before is in {archive.restore(config.load(), options.file)}")
 
 
 def _note_end(options: argparse.Namespace) -> None:
@@ -81,6 +100,12 @@ def main() -> None:
         "fault", nargs="*", help="which faults (default: all that are safe here); docs/faults.md lists them"
     )
     drill.add_argument("--yes", action="store_true", help="do not ask")
+    back_up = command("backup", _back_up, "copy database and pictures to a tar file, while it serves or not")
+    back_up.add_argument("file", type=Path, help="a file that is not there yet")
+    restore = command("restore", _restore, "put such a file in the place of what is there; that is moved aside")
+    restore.add_argument("file", type=Path)
+    doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
+    installer.add_to(commands)
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
     options = parser.parse_args()

@@ -19,7 +19,6 @@ from pivision.health import deaths, folders
 from pivision.supervision import Supervisor, Unreachable
 
 CONF = ROOT / "conf" / "supervisord.conf"
-_WEB_PASSWORD = "supervisor-web-password"  # noqa: S105  # the name of the file
 _HASTEN_SECONDS = 10.0
 _RUN_TOKEN = "run"  # noqa: S105  # the name of the token
 
@@ -79,12 +78,18 @@ def _for_conf(settings: Settings) -> dict[str, str]:
         "PIVISION_TO_JOURNAL": str(
             "JOURNAL_STREAM" in os.environ
         ).lower(),  # systemd sets it when our output goes there
-        "PIVISION_WEB_PASSWORD_SHA": _hashed(_web_password(settings.secrets_dir / _WEB_PASSWORD)),
+        "PIVISION_WEB_PASSWORD_SHA": _hashed(web_password(settings)),
     }
 
 
-def _web_password(file: Path) -> str:
-    """The password of supervisord's web page: made once, for its owner to read in the file."""
+def web_password_file(settings: Settings) -> Path:
+    """Where the owner reads the password of supervisord's web page."""
+    return settings.secrets_dir / "supervisor-web-password"
+
+
+def web_password(settings: Settings) -> str:
+    """The password of supervisord's web page, made when there is none yet."""
+    file = web_password_file(settings)
     with contextlib.suppress(FileNotFoundError):
         return file.read_text(encoding="ascii").strip()
     password = secrets.token_urlsafe(24)

@@ -157,11 +157,18 @@ class DatabaseBusy(PiVisionError):
     remedy = "Repeat the request a little later."
 
 
+class DatabaseRecovering(PiVisionError):
+    """The database is being checked or recovered."""
+
+    code, status, retryable = "database-recovering", 503, True
+    remedy = "Repeat the request a little later; GET /v1/system then says what was recovered."
+
+
 class DatabaseUnusable(PiVisionError):
     """The database file is damaged, foreign or out of reach."""
 
     code, status, retryable = "database-unusable", 503, True
-    remedy = "Look at the database file that the detail names; PiVision never overwrites it."
+    remedy = "It is tried again by itself; if it lasts, look at what the detail names. docs/recovery.md tells more."
 
 
 class StorageFull(PiVisionError):
@@ -233,8 +240,49 @@ class PortTaken(PiVisionError):
     remedy = "Stop that program, or choose another port with PIVISION_PORT."
 
 
+# What the operator's command refuses
+
+
+class ApplianceRunning(PiVisionError):
+    """The appliance is running."""
+
+    code = "appliance-running"
+    remedy = "Stop it first: sudo systemctl stop pivision, or Ctrl-C where `make run` runs."
+
+
+class BackupInvalid(PiVisionError):
+    """The file is no backup that can be restored."""
+
+    code = "backup-invalid"
+    remedy = "Choose another backup; nothing was changed."
+
+
+class BackupNotWritten(PiVisionError):
+    """The backup cannot be written there."""
+
+    code = "backup-not-written"
+    remedy = "Name a new file in a folder that is there; nothing is overwritten."
+
+
 class NotRunning(PiVisionError):
     """The appliance is not running."""
 
     code = "not-running"
     remedy = "Start it: sudo systemctl start pivision; or, in a terminal: make run."
+
+
+# What stops an installation
+
+
+class InstallationFailed(PiVisionError):
+    """The installation cannot go on."""
+
+    code = "installation-failed"
+    remedy = "Do what the detail says and run the same command again: what is done already stays done."
+
+
+class OpencvMissing(InstallationFailed):
+    """OpenCV must come from Debian's packages."""
+
+    code = "opencv-missing"
+    remedy = "sudo apt install python3-opencv, then run the same command again."

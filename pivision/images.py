@@ -99,7 +99,7 @@ class Images:
             for number in range(256):
                 program.make_private_folder(self._shard_folder(number))
             for folder in (self._folder, self._folder.parent):
-                _fsync(folder)
+                program.fsync_folder(folder)
 
     def require_room(self, size_bytes: int) -> None:
         """Raise StorageFull if `size_bytes` more would eat into the reserve."""
@@ -139,6 +139,10 @@ class Images:
         except FileNotFoundError:
             return set()
 
+    def names(self) -> set[str]:
+        """All of them."""
+        return {name for number in range(256) for name in self.shard(number)}
+
     def _shard_folder(self, number: int) -> Path:
         return self._folder / f"{number:02x}"
 
@@ -148,14 +152,6 @@ def _write_all(file: BinaryIO, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-def _fsync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -4,9 +4,12 @@ Run as `python -m pivision.server`.
 """
 
 import logging
+import os
 import signal
 import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from waitress.adjustments import Adjustments
@@ -18,17 +21,18 @@ from waitress.utilities import RequestEntityTooLarge
 
 from pivision import config, doorbell, program
 from pivision.api import problems
-from pivision.api.app import create_app
+from pivision.api.app import create_app, create_opening_app
 from pivision.api.headers import SAFE_HEADERS
 from pivision.api.waiting import Waiting
-from pivision.errors import PiVisionError
-from pivision.images import Images
-from pivision.store import Store
+from pivision.errors import DatabaseRecovering, DatabaseUnusable, PiVisionError
+from pivision.opening import until_open
 
 _ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
 _DROPPED_UPLOAD_BYTES = 1 << 30  # what is larger still is cut off
 _CONNECTIONS = 512
 _IDLE_SECONDS = 30
+_OPENING_SECONDS = 1.0  # mostly the database is open sooner, and no client sees that it was not
+_STOP_SECONDS = 8.0  # waitress gives its threads 5 to answer
 _RESERVED_PATH = "/healthz"
 
 
@@ -104,12 +108,47 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         return bool(super().shutdown(*arguments, **options))
 
 
+class Application:
+    """The WSGI application: answers what needs no database at once, and everything as soon as the database is open."""
+
+    def __init__(self, settings: config.Settings, waiting: Waiting, ring_workers: Callable[[], None]) -> None:
+        self._settings = settings
+        self._waiting = waiting
+        self._ring_workers = ring_workers
+        self._obstacle: PiVisionError = DatabaseRecovering()
+        self._app = create_opening_app(settings, lambda: self._obstacle)
+        self.is_open = threading.Event()
+        self.damage = ""
+        self._log = logging.getLogger("server")
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer one request."""
+        return self._app(environ, start_response)
+
+    def open(self) -> None:
+        """Open the database, serve everything, and end this process when the database must be recovered."""
+        try:
+            gate, store, images = until_open(self._settings, self._note, lambda: None)
+            self._app = create_app(self._settings, store, images, self._waiting, self._ring_workers)
+            self.is_open.set()
+            self.damage = gate.watch(store)
+            self._log.error("the server ends, so that the database is recovered: %s", self.damage)
+            os.kill(os.getpid(), signal.SIGTERM)  # as when it is stopped: who has asked gets an answer
+            time.sleep(_STOP_SECONDS)
+        except BaseException:
+            self._log.exception("the server ends: it can neither open the database nor watch over it")
+            raise
+        finally:
+            os._exit(1)
+
+    def _note(self, obstacle: PiVisionError) -> None:
+        self._obstacle = obstacle
+
+
 def serve(settings: config.Settings) -> None:
-    """Serve until SIGTERM. Raises OSError when the port is taken."""
+    """Serve until SIGTERM. Raises OSError when the port is taken, and DatabaseUnusable to end with the database."""
     log = logging.getLogger("server")
     program.make_private_folder(settings.run_dir)
-    store = Store(settings.database, settings.database_timeout_seconds)
-    images = Images(settings.images_dir, settings.disk_reserve_bytes)
     waiting = Waiting(seats=settings.server_threads - 2)
     bell = doorbell.Doorbell(doorbell.server_bell(settings.run_dir))
     worker_bells = [doorbell.worker_bell(settings.run_dir, number) for number in range(1, settings.workers + 1)]
@@ -128,10 +167,12 @@ def serve(settings: config.Settings) -> None:
         waiting.close()
         raise SystemExit
 
-    app = create_app(settings, store, images, waiting, ring_workers)
+    application = Application(settings, waiting, ring_workers)
+    threading.Thread(target=application.open, daemon=True).start()
+    application.is_open.wait(_OPENING_SECONDS)
     TcpWSGIServer.channel_class = Channel
     server = TcpWSGIServer(
-        app,
+        application,
         dispatcher=Dispatcher(settings.server_threads),
         adj=Adjustments(
             host=settings.host,
@@ -149,6 +190,8 @@ def serve(settings: config.Settings) -> None:
     signal.signal(signal.SIGTERM, stop)
     log.info("listening on %s:%s", settings.host, server.effective_port)
     server.run()
+    if application.damage:
+        raise DatabaseUnusable(application.damage)
     log.info("stopped")
 
 

@@ -18,10 +18,18 @@ from typing import Any
 import msgspec
 
 from pivision import config, doorbell, heartbeat, operations, picture, program, vision
-from pivision.errors import DatabaseBusy, DeadlineExceeded, OutOfMemory, PiVisionError, StorageFull, WorkerDied
-from pivision.images import Images
+from pivision.errors import (
+    DatabaseBusy,
+    DatabaseUnusable,
+    DeadlineExceeded,
+    OutOfMemory,
+    PiVisionError,
+    StorageFull,
+    WorkerDied,
+)
+from pivision.opening import until_open
 from pivision.retention import Retention
-from pivision.store import Store
+from pivision.store.backup import Backups
 from pivision.task import Task, TaskError
 from pivision.vision import frame
 
@@ -31,6 +39,8 @@ HAND_BACK_AFTER_SECONDS = 8.0
 _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
 _LOCK_TIMEOUT_SECONDS = 10.0
+_OPENING_SECONDS = 300.0  # without a sign of progress, on the slowest card; then another program may try
+_OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull)  # pass by themselves; what does not, ends this process
 _LIBC = ctypes.CDLL(None)
 
 
@@ -44,14 +54,17 @@ class Worker:
         program.make_private_folder(settings.run_dir)
         self._lock = _lock(_lock_file(settings.run_dir, number), _LOCK_TIMEOUT_SECONDS)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
-        self._store = Store(settings.database, settings.database_timeout_seconds)
-        self._images = Images(settings.images_dir, settings.disk_reserve_bytes)
+        self._gate, self._store, self._images = until_open(settings, self._promise_to_open, self._promise_to_open)
         self._retention = Retention(
             self._store,
             self._images,
             settings.max_age_days,
             wanted_free_bytes=settings.disk_reserve_bytes + settings.max_upload_bytes,
         )
+        self._backups = Backups(
+            settings.data_dir, settings.backups_kept, settings.backup_hours * 3600, settings.disk_reserve_bytes
+        )
+        self._backup_thread = threading.Thread()
         self._housekeeping_due = time.monotonic()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -61,6 +74,7 @@ class Worker:
         """Work until SIGTERM."""
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before any thread, so that all inherit it
         threading.Thread(target=self._await_stop, daemon=True).start()
+        threading.Thread(target=self._await_damage, daemon=True).start()
         self._limit_memory()
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
@@ -72,7 +86,7 @@ class Worker:
                 if self._task is not None:
                     self._task = self._work_on(self._task)
                     continue
-            except (DatabaseBusy, StorageFull) as error:  # passes by itself
+            except _OBSTACLES as error:
                 self._log.warning("%s: %s", error.code, error)
             heartbeat.beat(self._settings.run_dir, self._number)
             if not self._bell.wait(_LOOK_SECONDS):
@@ -92,7 +106,7 @@ class Worker:
         while True:
             try:
                 finished, following = self._finish(task, result, error)
-            except (DatabaseBusy, StorageFull) as obstacle:  # passes by itself, and the work need not be done again
+            except _OBSTACLES as obstacle:  # the work need not be done again
                 self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
                 heartbeat.beat(self._settings.run_dir, self._number)
                 self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
@@ -138,6 +152,9 @@ class Worker:
             return
         self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death
         self._retention.step()
+        if not self._backup_thread.is_alive():  # beside the tasks, which need not wait for it
+            self._backup_thread = threading.Thread(target=self._backups.step, args=[self._store], daemon=True)
+            self._backup_thread.start()
         self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _put_back_abandoned(self) -> None:
@@ -187,6 +204,18 @@ class Worker:
                 self._log.info("stopped, task %d handed back", task.id)
         finally:
             os._exit(0)
+
+    def _await_damage(self) -> None:
+        """End with the database: what is at work is done again once it is recovered."""
+        try:
+            damage = self._gate.watch(self._store)
+            self._log.error("this worker ends, so that the database is recovered: %s", damage)
+        finally:
+            os._exit(1)
+
+    def _promise_to_open(self, obstacle: PiVisionError | None = None) -> None:
+        """Not before there is an obstacle: the last sign of life of this worker's predecessor tells why it died."""
+        heartbeat.beat(self._settings.run_dir, self._number, deadline_seconds=_OPENING_SECONDS)
 
 
 def _task_error(error: PiVisionError) -> TaskError:

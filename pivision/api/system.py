@@ -3,6 +3,7 @@
 import contextlib
 import json
 import platform
+from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.store import Store
+from pivision.store.recovery import report_file
 
 _PACKAGES = ("zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
 _RESTARTS_SHOWN = 20
@@ -68,6 +70,31 @@ class Ready:
         return "ok" if any(beat and beat.is_fresh() for beat in beats) else "no worker has given a sign of life lately"
 
 
+class NotReady:
+    """/readyz while the database is not open."""
+
+    def __init__(self, obstacle: Callable[[], PiVisionError]) -> None:
+        self._obstacle = obstacle
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """503 with what stands in the way."""
+        resp.status = falcon.HTTP_503
+        resp.data = msgspec.json.encode({"status": "not ready", "checks": {"database": self._obstacle().code}})
+
+    on_head = on_get
+
+
+class Opening:
+    """Everything under /v1 while the database is not open."""
+
+    def __init__(self, obstacle: Callable[[], PiVisionError]) -> None:
+        self._obstacle = obstacle
+
+    def __call__(self, req: falcon.Request, resp: falcon.Response, **_: object) -> None:
+        """Say what stands in the way."""
+        raise self._obstacle().with_traceback(None)  # raised again and again
+
+
 class System:
     """/v1/system: everything that one wants to know from afar."""
 
@@ -83,7 +110,7 @@ class System:
         }
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Versions, tasks by state, workers, what health has seen, restarts and causes, disk, memory, temperature."""
+        """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
         memory = psutil.virtual_memory()
         resp.data = msgspec.json.encode(
             {
@@ -92,8 +119,9 @@ class System:
                 "uptime_seconds": round(heartbeat.boottime()),
                 "tasks": self._store.counts(),
                 "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
-                "health": _health(self._settings.run_dir / "health.json"),
+                "health": _read(self._settings.run_dir / "health.json"),
                 "restarts": [event._asdict() for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
+                "recovery": _read(report_file(self._settings.data_dir)),
                 "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
                 "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
                 "temperature_celsius": _temperature_celsius(),
@@ -117,7 +145,7 @@ def _opencv_version() -> str | None:
     return None
 
 
-def _health(file: Path) -> Any:
+def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
     except (OSError, ValueError):

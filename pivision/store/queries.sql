@@ -134,3 +134,11 @@ RETURNING id, image_sha256;
 
 -- name: is_image_referenced
 SELECT EXISTS (SELECT 1 FROM task WHERE image_sha256 = :sha256) AS is_referenced;
+
+-- name: fingerprint
+-- Which of two copies is the newer one, and whether anything has happened between them. The counts take an index alone.
+SELECT
+    (SELECT running_seconds FROM appliance_clock) AS running_seconds,
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task'), 0) AS last_id,
+    (SELECT max(finished_running_seconds) FROM task WHERE finished_running_seconds IS NOT NULL) AS last_end_seconds,
+    (SELECT group_concat(state || '=' || tasks) FROM (SELECT state, count(*) AS tasks FROM task GROUP BY state)) AS tasks;

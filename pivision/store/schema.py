@@ -3,6 +3,7 @@
 import contextlib
 import os
 from importlib import resources
+from importlib.resources.abc import Traversable
 from pathlib import Path
 
 import apsw
@@ -23,7 +24,8 @@ def prepare(file: Path, timeout_seconds: float) -> None:
     with contextlib.closing(connect(file, timeout_seconds)) as connection:
         if connection.pragma("application_id") != APPLICATION_ID:
             raise DatabaseUnusable(f"{file} is not a PiVision database")
-        _migrate(connection, file)
+        connection.pragma("journal_mode", "WAL")  # a copy that was put here has none
+        _migrate(connection)
 
 
 def connect(file: Path, timeout_seconds: float) -> apsw.Connection:
@@ -40,33 +42,49 @@ def _create(file: Path) -> None:
     new = file.with_suffix(f".{os.getpid()}.new")
     new.unlink(missing_ok=True)
     with contextlib.closing(apsw.Connection(str(new))) as connection:
-        connection.pragma("application_id", APPLICATION_ID)
-        connection.pragma("journal_mode", "WAL")
-        _migrate(connection, new)
+        create(connection)
     try:
         with contextlib.suppress(FileExistsError):  # another program was faster
             os.link(new, file)
     finally:
         new.unlink()
-    folder = os.open(file.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    program.fsync_folder(file.parent)
 
 
-def _migrate(connection: apsw.Connection, file: Path) -> None:
-    scripts = sorted(resources.files(__package__).joinpath("migrations").iterdir(), key=lambda script: script.name)
-    if connection.pragma("user_version") == len(scripts):
+def newest() -> int:
+    """The version of the schema that this program knows."""
+    return len(_scripts())
+
+
+def apply(connection: apsw.Connection, version: int, to: int) -> None:
+    """Bring a database from one version of the schema to a later one."""
+    for script in _scripts()[version:to]:
+        connection.execute(script.read_text(encoding="utf-8"))
+    connection.pragma("user_version", to)
+
+
+def create(connection: apsw.Connection) -> None:
+    """Make an empty database of a new file: marked as ours, with the newest schema."""
+    connection.pragma("application_id", APPLICATION_ID)
+    connection.pragma("journal_mode", "WAL")
+    _migrate(connection)
+
+
+def _scripts() -> list[Traversable]:
+    return sorted(resources.files(__package__).joinpath("migrations").iterdir(), key=lambda script: script.name)
+
+
+def _migrate(connection: apsw.Connection) -> None:
+    if connection.pragma("user_version") == newest():
         return
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = connection.pragma("user_version")
-        if version > len(scripts):
-            raise DatabaseUnusable(f"{file} was made by a newer PiVision (schema {version}, known: {len(scripts)})")
-        for script in scripts[version:]:
-            connection.execute(script.read_text(encoding="utf-8"))
-        connection.pragma("user_version", len(scripts))
+        if version > newest():
+            raise DatabaseUnusable(
+                f"{connection.filename} was made by a newer PiVision (schema {version}, known: {newest()})"
+            )
+        apply(connection, version, newest())
         connection.execute("COMMIT")
     except BaseException:
         connection.execute("ROLLBACK")

@@ -154,10 +154,10 @@ def _wait_until_up(api: Api, server: subprocess.Popen[bytes]) -> None:
     def look() -> bool:
         assert server.poll() is None, api.log()
         with contextlib.suppress(OSError):
-            return api.get("/healthz").status == 200
+            return api.get("/v1/tasks").status == 200
         return False
 
-    eventually(look, "the server answers", PATIENCE_SECONDS)
+    eventually(look, "the server answers and its database is open", PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="module")

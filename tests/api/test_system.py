@@ -1,13 +1,17 @@
 """Is it alive, can it work, what can it do, and how is it."""
 
 import contextlib
+import fcntl
 import http.client
 import json
+import os
 import platform
 import select
 import shutil
+import tempfile
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
 import apsw
@@ -15,8 +19,10 @@ import pytest
 
 from pivision import __version__, heartbeat
 from pivision.operations import OPERATIONS
+from pivision.store import gate, recovery
 from pivision.task import State
 from tests.api.conftest import Api, assert_problem, png, serving
+from tests.box import eventually
 
 
 @pytest.fixture
@@ -55,16 +61,51 @@ def test_ready_tells_what_is_missing(fresh: Api) -> None:
     assert fresh.get("/readyz").status == 503  # its promise is broken
 
 
-def test_ready_needs_the_database(fresh: Api) -> None:
-    heartbeat.beat(fresh.run_dir, 1)
+def test_a_damaged_database_is_answered_with_503_and_ends_the_server(fresh: Api) -> None:
+    """Whoever starts it again recovers. Without a supervisord that is nobody here."""
     for file in (fresh.folder / "data").glob("pivision.db*"):
         file.write_bytes(b"\xff" * 10_000)
-    answer = fresh.get("/readyz")
-    assert answer.status == 503
-    assert answer.json["checks"]["database"] == "database-unusable"
-    assert answer.json["checks"]["worker"] == "ok"
-    assert fresh.get("/healthz").status == 200
-    assert fresh.get("/v1/tasks").json["code"] == "database-unusable"
+    answer = fresh.get("/v1/tasks")
+    assert (answer.status, answer.json["code"]) == (503, "database-unusable")
+    eventually(lambda: "the server ends" in fresh.log(), "it says so")
+
+
+def test_a_server_that_waits_for_its_database_is_alive_and_says_so(run_folder: Path) -> None:
+    """Another program checks the database: it holds the lock alone."""
+    api = Api(run_folder)
+    lock = os.open(gate.lock_file(run_folder / "data" / "pivision.db"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    with api.program("pivision.server"):
+        eventually(lambda: answers(api, "/healthz") == 200, "it is alive")
+        ready = api.get("/readyz")
+        assert (ready.status, ready.json["checks"]) == (503, {"database": "database-recovering"})
+        for answer in (api.get("/v1/tasks"), api.get("/v1/system"), api.post(png())):
+            assert_problem(answer, 503, "database-recovering")
+        assert api.get("/").status == 200
+        assert api.request("GET", "/v1/tasks", headers={"Authorization": "Bearer no"}).status == 401
+        os.close(lock)
+        eventually(lambda: answers(api, "/v1/tasks") == 200, "it goes on by itself")
+
+
+def answers(api: Api, path: str) -> int | None:
+    with contextlib.suppress(OSError):
+        return api.get(path).status
+    return None
+
+
+@pytest.fixture
+def run_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="pv-"))  # short: Unix sockets have paths of at most 107 bytes
+    yield folder
+    shutil.rmtree(folder)
+
+
+def test_the_last_recovery_is_told(api: Api) -> None:
+    assert api.get("/v1/system").json["recovery"] is None
+    file = recovery.report_file(api.folder / "data")
+    file.write_text('{"cause": "it is empty"}')
+    assert api.get("/v1/system").json["recovery"] == {"cause": "it is empty"}
+    file.unlink()
 
 
 def test_ready_needs_the_folder_of_images(fresh: Api) -> None:

@@ -38,10 +38,7 @@ def install(machine: Machine) -> None:
     """What README.md says, typed by the owner."""
     machine.run("mkdir", "--parents", PROJECT, user="djg")
     machine.run("tar", "--extract", f"--directory={PROJECT}", user="djg", stdin=root.project())
-    machine.types("make .venv/installed", timeout=300)
-    machine.types("sudo cp systemd/pivision.service /etc/systemd/system/")
-    machine.types("sudo systemctl daemon-reload")
-    machine.types("sudo systemctl enable --now pivision", timeout=150)
+    machine.types("sudo make install", timeout=600)
 
 
 def sign_in(machine: Machine) -> None:

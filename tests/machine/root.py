@@ -21,7 +21,7 @@ from pivision.config import ROOT
 SUITE = "bookworm"
 PACKAGES = (
     "systemd,systemd-sysv,dbus,sudo",
-    "make,python3,python3-venv,ca-certificates,libgl1,libglib2.0-0",  # what README asks for, and what OpenCV loads
+    "git,make,python3,python3-venv,ca-certificates,libgl1,libglib2.0-0",  # what README asks for, and what OpenCV loads
     "curl,iproute2,procps",  # what the owner's checklist types
     "libfaketime",  # another time of day for the appliance alone: a container has the host's clock
 )

@@ -22,12 +22,7 @@ def installed(disk_image: Image, request: pytest.FixtureRequest) -> Iterator[Gue
     with guest(request.param, disk_image) as machine:
         machine.switch_on()
         eventually(machine.boot_id, "somebody can log in", 300)
-        for line in (
-            "sudo cp systemd/pivision.service /etc/systemd/system/",
-            "sudo systemctl daemon-reload",
-            "sudo systemctl enable --now pivision",
-        ):
-            machine.types(line)
+        machine.types('sudo make install OPTIONS="--wheels /wheels"', timeout=600)
         machine.serves()
         machine.token = machine.types(".venv/bin/python -m pivision token test").stdout.strip()
         yield machine

@@ -37,7 +37,7 @@ _TOOLS = {
 }
 _PACKAGES = (
     "systemd-sysv,dbus,udev,kmod,initramfs-tools,linux-image-arm64,iproute2,procps,sudo,openssh-server,"
-    "python3,python3-venv,make,curl"
+    "git,make,python3,python3-venv,curl"
 )
 _PLATFORMS = ("manylinux_2_28_aarch64", "manylinux_2_27_aarch64", "manylinux_2_17_aarch64", "manylinux2014_aarch64")
 
@@ -62,11 +62,9 @@ _SETTLE = (
 )
 _INSTALL = (
     f"chroot $1 runuser -u djg -- tar --extract --directory=/{PROJECT} <$CHECKOUT",
-    "cp -r $WHEELS $1/tmp/wheels",
-    "chroot $1 runuser -u djg -- env PIP_NO_INDEX=1 PIP_FIND_LINKS=/tmp/wheels"
-    f" make --directory=/{PROJECT} .venv/installed",
+    "cp -r $WHEELS $1/wheels",
+    f"chroot $1 runuser -u djg -- env --chdir=/{PROJECT} python3 -m pivision venv --wheels /wheels",
     f"cd $1/{PROJECT} && find . -mindepth 1 -maxdepth 1 ! -name '.venv*' -exec rm -r {{}} +",
-    "rm -r $1/tmp/wheels",
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import falcon.inspect
 import pytest
 
-from pivision import config
+from pivision import config, doctor
 from pivision.api.app import create_app
 from pivision.api.waiting import Waiting
 from pivision.config import ROOT, Settings
@@ -14,6 +14,7 @@ from pivision.images import Images
 from pivision.store import Store
 
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
+DOCTOR = (ROOT / "docs" / "doctor.md").read_text()
 API = (ROOT / "docs" / "api.md").read_text()
 
 
@@ -52,6 +53,11 @@ def test_the_routes_described_are_those_that_there_are(tmp_path: Path) -> None:
         for method, path in re.findall(r"`(\w+) (\S+)`", row)
     }
     assert described == there
+
+
+def test_the_checks_described_are_those_that_there_are() -> None:
+    rows = re.findall(r"^\| `([a-z][a-z-]*)` \| .+ \| .+ \|$", DOCTOR, re.MULTILINE)
+    assert rows == [doctor.check_id(check) for check in doctor.CHECKS]
 
 
 def test_the_commands_of_the_readme_are_targets_of_the_makefile() -> None:

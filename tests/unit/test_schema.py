@@ -5,6 +5,7 @@ import os
 import re
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from importlib import resources
 from pathlib import Path
 
@@ -66,16 +67,16 @@ def test_a_folder_in_its_place_is_refused(tmp_path: Path) -> None:
         Store(file)
 
 
-def test_a_database_that_is_damaged_later_is_unusable_and_usable_again_when_mended(store: Store) -> None:
+def test_a_database_that_is_damaged_later_is_found_out_by_who_opens_it_anew(store: Store) -> None:
     store.add(new_task())
-    store._of_thread.connection.close()
-    del store._of_thread.connection
-    whole = store._file.read_bytes()
-    store._file.write_bytes(b"\xff" * len(whole))
-    with pytest.raises(DatabaseUnusable):
-        store.get(1)
-    store._file.write_bytes(whole)
-    assert store.get(1).id == 1
+    with contextlib.closing(apsw.Connection(str(store.file))) as raw:
+        raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    store.file.write_bytes(b"\xff" * store.file.stat().st_size)
+    assert not store.damaged.is_set()
+    with ThreadPoolExecutor(1) as another_thread, pytest.raises(DatabaseUnusable):
+        another_thread.submit(store.get, 1).result()
+    assert store.damaged.is_set()
+    assert store.damage
 
 
 def test_a_database_is_made_from_nothing_with_its_folder(tmp_path: Path) -> None:
@@ -191,6 +192,13 @@ def test_each_query_says_why_it_is_as_it_is_unless_it_only_reads(name: str) -> N
 def test_each_query_is_used_and_no_other_is_asked_for() -> None:
     source = resources.files("pivision.store").joinpath("__init__.py").read_text(encoding="utf-8")
     assert set(re.findall(r'_(?:read|write)\(\s*"(\w+)"', source)) == set(queries.load())
+
+
+def test_each_query_of_the_recovery_is_used_and_no_other_is_asked_for() -> None:
+    package = resources.files("pivision.store")
+    source = "".join(package.joinpath(file).read_text(encoding="utf-8") for file in ("merge.py", "salvage.py"))
+    used = set(re.findall(r'(?:_QUERIES\[|_run\(\s*)"(\w+)"', source)) | {"last_id", "largest_id"}
+    assert used == set(queries.load("recovery.sql"))
 
 
 @pytest.mark.parametrize("name", queries.load())

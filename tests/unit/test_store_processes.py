@@ -187,4 +187,4 @@ def test_the_file_is_marked_and_durable(store: Store) -> None:
 
 def test_every_connection_of_a_store_syncs_each_commit(store: Store) -> None:
     store.counts()
-    assert store._of_thread.connection.pragma("synchronous") == 2
+    assert store._connections._of_thread.connection.pragma("synchronous") == 2

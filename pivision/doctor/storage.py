@@ -1,0 +1,161 @@
+"""The data and log folders, the database, and the disk below them."""
+
+import errno
+import os
+import pwd
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from pivision.doctor.finding import Findings, failure, ok, warning
+from pivision.doctor.site import AS_ROOT, INSTALL, NoAnswer, Site
+
+_DATABASE_SECONDS = 120.0  # quick_check reads all of it, from an SD card
+_FEW_INODES = 1000
+_SHOWN = 3  # of the paths that are wrong
+
+Judge = Callable[[os.stat_result], bool]
+
+
+def data_owner(site: Site) -> Findings:
+    """Whether the data and log folders belong, with all that is in them, to the user that PiVision runs as."""
+    account = pwd.getpwnam(site.user)
+
+    def is_wrong(status: os.stat_result) -> bool:
+        return status.st_uid != account.pw_uid
+
+    def mend() -> None:
+        _mend(site, is_wrong, lambda path, _: os.chown(path, account.pw_uid, account.pw_gid))
+
+    folders = " ".join(map(str, _folders(site)))
+    if wrong := _paths(site, is_wrong):
+        fix = mend if os.geteuid() == 0 else None  # nobody else may give files away
+        yield failure(f"not of {site.user}: {_some(wrong)}", f"sudo chown -R {site.user}: {folders}", fix)
+    else:
+        yield ok(f"all of {site.user}: {folders}" if folders else "not there yet; the first start makes them")
+
+
+def data_modes(site: Site) -> Findings:
+    """Whether nobody else can read the data and the logs, and their owner can write them."""
+    folders = " ".join(map(str, _folders(site)))
+    if wrong := _paths(site, _has_wrong_mode):
+        remedy = f"sudo chmod -R u=rwX,go= {folders}"
+        yield failure(f"modes are not 0700 and 0600: {_some(wrong)}", remedy, lambda: _mend_modes(site))
+    else:
+        yield ok(f"private: {folders}" if folders else "not there yet; the first start makes them")
+
+
+def database(site: Site) -> Findings:
+    """Whether the database is ours and in order (SQLite's quick_check); a running appliance goes on meanwhile."""
+    file = site.settings.data_dir / "pivision.db"
+    if not file.exists():
+        yield ok(f"{file} is not there yet; the first start makes it")
+    elif not os.access(file, os.R_OK):
+        yield warning(f"only {site.user} and root can read {file}", AS_ROOT)
+    else:
+        try:
+            faults = site.ask("database", str(file), timeout_seconds=_DATABASE_SECONDS)
+        except NoAnswer as reason:
+            remedy = f"sudo fuser -v {file}, to see who has it open" if site.python.exists() else INSTALL
+            yield warning(f"not checked: {reason}", remedy)
+            return
+        remedy = "sudo systemctl restart pivision; its start moves the file aside and goes on from the newest backup"
+        yield failure(f"{file}: {'; '.join(faults)}", remedy) if faults else ok(f"{file}: in order")
+
+
+def free_space(site: Site) -> Findings:
+    """Whether the disk has room for more than the reserve, and inodes."""
+    folder = _nearest(site.settings.data_dir)
+    disk = os.statvfs(folder)
+    free, reserve = disk.f_bavail * disk.f_frsize, site.settings.disk_reserve_bytes
+    seen = f"{free >> 20} MiB free at {folder}, the reserve is {reserve >> 20} MiB"
+    remedy = f"sudo apt clean; du -xh {folder} | sort -h | tail: remove what nobody needs, or lower max_age_days"
+    if free < reserve:
+        yield failure(f"{seen}: uploads are refused", remedy)
+    elif free < 2 * reserve:
+        yield warning(seen, remedy)
+    else:
+        yield ok(seen)
+    if disk.f_files and disk.f_favail < _FEW_INODES:
+        yield failure(f"{disk.f_favail} inodes free at {folder}: no more files can be made", remedy)
+
+
+def filesystem(site: Site) -> Findings:
+    """Whether the disk can be written, and knows files without a name (O_TMPFILE), which a crash leaves nothing of."""
+    folder = _nearest(site.settings.data_dir)
+    if os.statvfs(folder).f_flag & os.ST_RDONLY:
+        remedy = (
+            "sudo dmesg | grep -i -e mmc -e ext4; then sudo mount -o remount,rw the disk, or replace a worn SD card"
+        )
+        yield failure(f"{folder} is on a filesystem that is mounted read-only", remedy)
+        return
+    try:
+        os.close(os.open(folder, os.O_TMPFILE | os.O_WRONLY, 0o600))
+    except PermissionError:
+        yield warning(f"only {site.user} and root can write to {folder}", AS_ROOT)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT):
+            raise
+        remedy = "move data_dir to ext4, XFS, Btrfs or tmpfs; docs/configuration.md"
+        yield failure(f"the filesystem of {folder} has no O_TMPFILE: no picture can be taken in", remedy)
+    else:
+        yield ok(f"{folder} can be written, and knows O_TMPFILE")
+
+
+def _nearest(folder: Path) -> Path:
+    """`folder`, or what it will be made in."""
+    return next(path for path in (folder, *folder.parents) if path.is_dir())
+
+
+def _folders(site: Site) -> list[Path]:
+    return [folder.resolve() for folder in (site.settings.data_dir, site.settings.log_dir) if folder.is_dir()]
+
+
+def _entries(site: Site) -> Iterator[tuple[Path, int]]:
+    """Each folder and file, with a descriptor that no symbolic link can lead elsewhere, and that opens nothing."""
+    for folder in _folders(site):
+        for path, _, names, folder_fd in os.fwalk(folder, onerror=_raise_unless_gone):
+            yield Path(path), folder_fd
+            for name in names:
+                try:
+                    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder_fd)
+                except FileNotFoundError:  # the appliance removes files meanwhile
+                    continue
+                try:
+                    yield Path(path, name), descriptor
+                finally:
+                    os.close(descriptor)
+
+
+def _paths(site: Site, is_wrong: Judge) -> list[Path]:
+    return [path for path, descriptor in _entries(site) if is_wrong(os.fstat(descriptor))]
+
+
+def _mend(site: Site, is_wrong: Judge, change: Callable[[str, os.stat_result], None]) -> None:
+    for _, descriptor in _entries(site):
+        if is_wrong(status := os.fstat(descriptor)):
+            change(f"/proc/self/fd/{descriptor}", status)
+
+
+def _mend_modes(site: Site) -> None:
+    _mend(site, _has_wrong_mode, lambda path, status: Path(path).chmod(_mode(status)))
+
+
+def _has_wrong_mode(status: os.stat_result) -> bool:
+    if not stat.S_ISDIR(status.st_mode) and not stat.S_ISREG(status.st_mode):
+        return False
+    return bool(status.st_mode & 0o077) or status.st_mode & _mode(status) != _mode(status)
+
+
+def _mode(status: os.stat_result) -> int:
+    return 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
+
+
+def _some(paths: list[Path]) -> str:
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(map(str, paths[:_SHOWN])) + more
+
+
+def _raise_unless_gone(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):
+        raise error

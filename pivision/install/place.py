@@ -1,0 +1,34 @@
+"""Where the service keeps its files and where it listens: what the installation must know of the settings."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+from pivision.install.venv import ROOT
+
+
+class Place(NamedTuple):
+    """The settings that count here; the defaults, for a machine without an environment, are those of config.py."""
+
+    host: str = "0.0.0.0"  # noqa: S104  # as in config.py
+    port: int = 8080
+    data_dir: Path = ROOT / "data"
+    log_dir: Path = ROOT / "logs"
+    reboots_max: int = 0  # above 0, health may reboot the machine
+
+    @property
+    def token_file(self) -> Path:
+        """Where the owner's access token is kept."""
+        return self.data_dir / "secrets" / "owner-token"
+
+    @property
+    def url(self) -> str:
+        """Where this machine reaches the server."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
+        return f"http://{host}:{self.port}"
+
+
+def read(answer: str) -> Place:
+    """The place that `pivision.install.prepare` has printed."""
+    said = json.loads(answer)
+    return Place(said["host"], said["port"], Path(said["data_dir"]), Path(said["log_dir"]), said["reboots_max"])

@@ -1,0 +1,60 @@
+"""What only the environment's Python can do for an installation, as the service's user, since it needs the packages.
+
+`python -m pivision.install.prepare` prints the settings that count, as JSON. With a word behind it: `secrets` makes the
+web password and the owner's access token where they are missing, and prints the files, never what is in them;
+`database-copy` and `database-back` serve an upgrade.
+"""
+
+import json
+import os
+import sys
+
+from pivision import appliance, config, program, tokens
+from pivision.errors import PiVisionError
+from pivision.install import database
+from pivision.install.place import Place
+
+_TOKEN_NAME = "owner"  # noqa: S105  # a name
+
+
+def main() -> None:
+    """Do it and print what was done, or end with one line that says why not."""
+    os.umask(0o077)
+    try:
+        settings = config.load()
+        for line in _done(settings, sys.argv[1:]):
+            print(line)
+    except (PiVisionError, OSError) as error:
+        sys.exit(str(error))
+
+
+def _done(settings: config.Settings, question: list[str]) -> list[str]:
+    place = Place(settings.host, settings.port, settings.data_dir, settings.log_dir, settings.reboots_max)
+    match question:
+        case ["secrets"]:
+            return _make_secrets(settings, place)
+        case ["database-copy"]:
+            database.copy(settings)
+            return []
+        case ["database-back"]:
+            return [line for line in [database.put_back(settings)] if line]
+        case _:
+            return [json.dumps(place._asdict(), default=str)]
+
+
+def _make_secrets(settings: config.Settings, place: Place) -> list[str]:
+    made = []
+    program.make_private_folder(settings.secrets_dir)
+    if not appliance.web_password_file(settings).exists():
+        appliance.web_password(settings)
+        made.append(f"password of supervisord's web page: {appliance.web_password_file(settings)}")
+    if not place.token_file.exists():
+        new = place.token_file.with_suffix(".new")
+        new.write_text(tokens.create(settings.secrets_dir, _TOKEN_NAME) + "\n", encoding="ascii")
+        new.replace(place.token_file)
+        made.append(f"access token {_TOKEN_NAME!r}: {place.token_file}")
+    return made
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The Python environment that PiVision runs in: made beside the one in use, and switched to in one step.
+
+`.venv` is a symbolic link to `.venvs/KEY`, and KEY is told by requirements.txt and the Python: another version of
+PiVision finds its own environment, complete or not there, and the way back is one link. An environment cannot be moved,
+since its scripts name their folder; a link to it can.
+"""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from pivision.errors import InstallationFailed, OpencvMissing
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+LINK = ROOT / ".venv"
+PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.version_info.minor}")
+"""The Python that environments are made with, also when an environment's own runs this."""
+
+NEEDS_APT = 3
+"""The exit status of `python -m pivision venv` when only Debian's packages have OpenCV."""
+
+_FOLDER = ROOT / ".venvs"
+_COMPLETE = "installed"  # the file in an environment that says: complete, and on the disk
+_SECONDS = 3600.0  # a slow SD card and a slow line; whatever takes longer hangs
+
+
+def folder_for(requirements: Path) -> Path:
+    """Where the environment for these requirements is, or will be."""
+    told_by = requirements.read_bytes() + f"{sys.base_prefix} {PYTHON.name}".encode()
+    return _FOLDER / hashlib.sha256(told_by).hexdigest()[:12]
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether the environment is there from beginning to end."""
+    return (folder / _COMPLETE).exists()
+
+
+def is_in_use(folder: Path) -> bool:
+    """Whether `.venv` leads to it."""
+    return LINK.is_symlink() and LINK.resolve() == folder
+
+
+def ensure(requirements: Path, wheels: Path | None) -> Path:
+    """Make the environment for these requirements unless it is there, and return its folder.
+
+    With `wheels`, packages come from that folder and not from the network. OpenCV is pip's wheel; its build without
+    windows where the system lacks a library; Debian's python3-opencv where pip has no wheel (32-bit ARM).
+    Raises InstallationFailed, or OpencvMissing when only apt can help.
+    """
+    folder = folder_for(requirements)
+    if not is_complete(folder):
+        print(
+            f"Installing what PiVision runs on into {folder.relative_to(ROOT)}; this takes minutes on a Pi", flush=True
+        )
+        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run has left
+        _run(PYTHON, "-m", "venv", folder)
+        pip = _Pip(folder, wheels)
+        pinned = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+        vision = [pin for pin in pinned if pin.startswith(("opencv-python==", "numpy=="))]
+        pip.install(*(pin for pin in pinned if pin and pin not in vision))
+        _install_vision(folder, pip, vision)
+        os.sync()  # before it counts as complete: the plug may be pulled at any time
+        (folder / _COMPLETE).touch()
+    return folder
+
+
+def switch_to(folder: Path) -> None:
+    """Let `.venv` lead to this environment. The one before stays, for the way back; older ones go."""
+    (folder / _COMPLETE).touch()  # newer than requirements.txt, for make
+    if is_in_use(folder):
+        return
+    if LINK.is_dir() and not LINK.is_symlink():  # made before environments had their own folders
+        shutil.rmtree(_FOLDER / "before", ignore_errors=True)
+        LINK.rename(_FOLDER / "before")
+        before = _FOLDER / "before"
+    else:
+        before = LINK.resolve()
+    new = LINK.with_suffix(".new")
+    new.unlink(missing_ok=True)
+    new.symlink_to(folder.relative_to(ROOT))
+    new.replace(LINK)
+    for old in _FOLDER.iterdir():
+        if old not in (folder, before):
+            shutil.rmtree(old)
+
+
+def _install_vision(folder: Path, pip: "_Pip", pins: list[str]) -> None:
+    """OpenCV and NumPy. Everything else has just come, so that a failure means: there is no wheel for this machine."""
+    try:
+        pip.install("--only-binary=:all:", *pins)  # building OpenCV takes a Pi a day
+    except InstallationFailed as no_wheel:
+        _use_system_opencv(folder, no_wheel)
+        return
+    if _imports_cv2(folder / "bin" / "python"):
+        return
+    print("opencv-python lacks a system library (libgl1, libglib2.0-0): taking its build without windows", flush=True)
+    pip.uninstall("opencv-python")
+    headless = [pin.replace("opencv-python", "opencv-python-headless") for pin in pins if pin.startswith("opencv")]
+    pip.install("--no-deps", "--only-binary=:all:", *headless)
+    if not _imports_cv2(folder / "bin" / "python"):
+        raise InstallationFailed("OpenCV cannot be imported; see: .venv/bin/python -c 'import cv2'")
+
+
+def _use_system_opencv(folder: Path, no_wheel: InstallationFailed) -> None:
+    """Let the environment see Debian's python3-opencv, and the NumPy that it was built with."""
+    if not _imports_cv2(PYTHON):
+        raise OpencvMissing(f"pip has no OpenCV for this machine, and Debian's is not installed\n{no_wheel}")
+    print("pip has no OpenCV for this machine: taking Debian's python3-opencv", flush=True)
+    configuration = folder / "pyvenv.cfg"
+    isolated, shared = (f"include-system-site-packages = {choice}" for choice in ("false", "true"))
+    configuration.write_text(configuration.read_text(encoding="utf-8").replace(isolated, shared), encoding="utf-8")
+    if not _imports_cv2(folder / "bin" / "python"):
+        raise InstallationFailed("Debian's OpenCV cannot be imported; see: python3 -c 'import cv2'")
+
+
+def _imports_cv2(python: Path) -> bool:
+    with contextlib.suppress(InstallationFailed):
+        _run(python, "-c", "import cv2")
+        return True
+    return False
+
+
+class _Pip:
+    """pip of one environment, with or without the network."""
+
+    def __init__(self, folder: Path, wheels: Path | None) -> None:
+        self._command = (folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
+        self._source = ["--no-index", "--find-links", str(wheels)] if wheels else []
+
+    def install(self, *arguments: str) -> None:
+        _run(*self._command, "install", *self._source, *arguments)
+
+    def uninstall(self, package: str) -> None:
+        _run(*self._command, "uninstall", "--yes", package)
+
+
+def _run(*command: str | Path) -> None:
+    shown = " ".join(str(word) for word in command)
+    try:
+        finished = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise InstallationFailed(f"{shown}: {error}") from None
+    if finished.returncode:
+        raise InstallationFailed(f"{shown} failed:\n{(finished.stderr or finished.stdout).strip()}")

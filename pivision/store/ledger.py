@@ -1,0 +1,91 @@
+"""The ledger of requests: one line of JSON for each task that was stored, beside the database and apart from it.
+
+It is written after the commit and not flushed: a pulled plug is the database's own business. The ledger is for a
+database that is damaged, or whose -wal is gone: with the newest backup it tells of every task that was acknowledged.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgspec
+
+from pivision.task import Image, Task
+
+
+class Request(msgspec.Struct, frozen=True, kw_only=True):
+    """What a client has asked for, and the id that it was given."""
+
+    id: int
+    operations: msgspec.Raw
+    source: str | None
+    image: Image
+    idempotency_key: str | None
+    created_at: str
+
+
+_DECODER = msgspec.json.Decoder(Request)
+
+
+class Ledger:
+    """The ledger in `folder`: requests.jsonl, of the requests since the last backup."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "requests.jsonl"
+        self._has_failed = False
+
+    def append(self, task: Task, idempotency_key: str | None) -> None:
+        """Note a task. A disk that does not take the line is no reason to refuse what the database has taken.
+
+        The file is opened each time: it may have been rotated since. The line break comes first, so that a line that
+        was cut off spoils no other.
+        """
+        line = msgspec.json.encode(
+            Request(
+                id=task.id,
+                operations=task.operations,
+                source=task.source,
+                image=task.image,
+                idempotency_key=idempotency_key,
+                created_at=task.created_at,
+            )
+        )
+        try:
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            try:
+                os.write(descriptor, b"\n" + line)
+            finally:
+                os.close(descriptor)
+            self._has_failed = False
+        except OSError as error:
+            if not self._has_failed:  # one line, however long it lasts
+                logging.getLogger("store").warning("the ledger of requests cannot be written: %s", error)
+            self._has_failed = True
+
+    def size_bytes(self) -> int:
+        """How long it is."""
+        with contextlib.suppress(OSError):
+            return self.file.stat().st_size
+        return 0
+
+    def rotate(self, to: Path) -> None:
+        """Begin a new one; the present one, if there is one, is `to` from now on."""
+        with contextlib.suppress(FileNotFoundError):
+            self.file.rename(to)
+
+
+def read(file: Path) -> Iterator[Request]:
+    """The requests in a ledger, without lines that were cut off or damaged; none where there is no file."""
+    try:
+        with file.open("rb") as lines:
+            for line in lines:
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+                    request = _DECODER.decode(line)
+                    if request.id > 0:
+                        yield request
+    except OSError as error:
+        if error.errno not in (errno.ENOENT, errno.EIO):  # from a sector that cannot be read on, nothing is known
+            raise

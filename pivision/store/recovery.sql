@@ -1,0 +1,67 @@
+-- What puts a database together from what is left of others. Each statement by its name, as in queries.sql.
+
+-- name: begin
+-- One transaction for all of it: a recovery that is interrupted leaves nothing that anybody would take for whole.
+BEGIN IMMEDIATE;
+
+-- name: commit
+COMMIT;
+
+-- name: rows_after
+-- By the key itself: an index may be what is damaged. The condition holds for each task, and in no other table.
+SELECT * FROM task NOT INDEXED WHERE id > :id AND length(image_sha256) = 64 ORDER BY id LIMIT :limit;
+
+-- name: row
+SELECT * FROM task WHERE id = :id AND length(image_sha256) = 64;
+
+-- name: largest_id
+SELECT coalesce((SELECT id FROM task NOT INDEXED WHERE length(image_sha256) = 64 ORDER BY id DESC LIMIT 1), 0);
+
+-- name: last_id
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task'), 0);
+
+-- name: clock
+SELECT boot_id, boottime_seconds, running_seconds FROM appliance_clock;
+
+-- name: has
+SELECT EXISTS (SELECT 1 FROM task WHERE id = :id);
+
+-- name: insert_row
+-- As it was. The table's own promises keep out what is damaged in a way that shows.
+INSERT INTO task (
+    id, state, operations, source, image_sha256, image_format, image_width_px, image_height_px, image_size_bytes, attempt,
+    worker, result, error_code, error_detail, idempotency_key, created_at, started_at, finished_at,
+    finished_running_seconds
+) VALUES (
+    :id, :state, :operations, :source, :image_sha256, :image_format, :image_width_px, :image_height_px, :image_size_bytes,
+    :attempt, :worker, :result, :error_code, :error_detail, :idempotency_key, :created_at, :started_at, :finished_at,
+    :finished_running_seconds
+);
+
+-- name: set_last_id
+-- An id that was given once is never given again, whether its task is found or not.
+INSERT OR REPLACE INTO sqlite_sequence (rowid, name, seq) VALUES (
+    (SELECT rowid FROM sqlite_sequence WHERE name = 'task'), 'task',
+    max(:last_id, coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task'), 0))
+);
+
+-- name: set_clock
+-- Never back: retention goes by it.
+UPDATE appliance_clock SET boot_id = :boot_id, boottime_seconds = :boottime_seconds, running_seconds = :running_seconds
+WHERE running_seconds < :running_seconds;
+
+-- name: requeue_running
+-- Nobody had the database open, so nobody works on them.
+UPDATE task SET state = 'queued', worker = NULL, started_at = NULL WHERE state = 'running';
+
+-- name: waiting
+SELECT id, image_sha256 FROM task WHERE state = 'queued' ORDER BY id;
+
+-- name: quarantine
+-- For a person: nothing that a worker could do would bring the picture back.
+UPDATE task SET state = 'quarantined', error_code = :code, error_detail = :detail, finished_at = :now,
+    finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
+WHERE id = :id;
+
+-- name: images
+SELECT DISTINCT image_sha256 FROM task;

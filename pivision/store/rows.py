@@ -1,0 +1,55 @@
+"""A row of the table as a Task, and a Task as what a statement takes."""
+
+import datetime
+from typing import Any
+
+import apsw
+import msgspec
+
+from pivision.task import Image, NewTask, State, Task, TaskError
+
+Row = dict[str, Any]
+
+
+def as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
+    """APSW's row trace: each row by the names of its columns."""
+    return {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
+
+
+def to_task(row: Row) -> Task:
+    """The task in a row."""
+    return Task(
+        id=row["id"],
+        state=State(row["state"]),
+        operations=msgspec.Raw(row["operations"].encode()),
+        result=None if row["result"] is None else msgspec.Raw(row["result"].encode()),
+        error=None if row["error_code"] is None else TaskError(row["error_code"], row["error_detail"]),
+        attempt=row["attempt"],
+        source=row["source"],
+        image=Image(
+            sha256=row["image_sha256"],
+            format=row["image_format"],
+            width_px=row["image_width_px"],
+            height_px=row["image_height_px"],
+            size_bytes=row["image_size_bytes"],
+        ),
+        worker=row["worker"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def request(of: Task | NewTask) -> tuple[str, bytes, str | None]:
+    """What makes two requests the same."""
+    return of.image.sha256, bytes(of.operations), of.source
+
+
+def fence(of: Task) -> dict[str, int | None]:
+    """Which attempt a statement may touch."""
+    return {"id": of.id, "worker": of.worker, "attempt": of.attempt}
+
+
+def now() -> str:
+    """The wall clock, for people."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,151 @@
+"""What can still be read of a database, damaged or not."""
+
+import contextlib
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+import msgspec
+
+from pivision.errors import DatabaseUnusable
+from pivision.store import failures, fingerprint, queries, rows, soundness
+from pivision.store.fingerprint import Fingerprint
+
+LARGEST_ID = 1 << 53
+"""What a damaged page says beyond this is no id."""
+
+_QUERIES = queries.load("recovery.sql")
+_CHUNK_ROWS = 64
+_GUESSED_IDS = 100_000  # where nothing tells how many there were
+_PASSING = (
+    apsw.BusyError,
+    apsw.LockedError,
+    apsw.CantOpenError,
+    apsw.ReadOnlyError,
+    apsw.PermissionsError,
+    apsw.FullError,
+)
+
+
+class Source(NamedTuple):
+    """A database file that rows can be taken from."""
+
+    name: str  # database, rescue or backup
+    file: Path
+    is_sound: bool
+    fingerprint: Fingerprint | None  # None where even that cannot be read
+
+
+def source(name: str, file: Path) -> Source:
+    """Look at a file. Raises DatabaseBusy, DatabaseUnusable and StorageFull for what may pass by itself."""
+    is_sound = soundness.fault(file) is None
+    found: Fingerprint | None = None
+    with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
+        found = fingerprint.of(connection)
+    return Source(name, file, is_sound, found)
+
+
+def opened(file: Path) -> apsw.Connection:
+    """Open a file that nobody else has open, with its -wal, to read it; closing it does not write the -wal back."""
+    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
+    return connection
+
+
+def all_rows(file: Path, known_ids: int, unreadable: set[int]) -> Iterator[rows.Row]:
+    """Every row that can be read, by its id; ids whose rows cannot be read are added to `unreadable`.
+
+    `known_ids` says how far ids go at least, so that the search goes on behind a damaged page.
+    """
+    with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
+        connection.row_trace = rows.as_dict
+        limit, after = max(known_ids, last_id(file)) or _GUESSED_IDS, 0
+        while after < limit:
+            chunk: list[rows.Row] = []
+            try:
+                chunk = list(connection.execute(_QUERIES["rows_after"], {"id": after, "limit": _CHUNK_ROWS}))
+                is_whole = _is_ascending([after, *(row["id"] for row in chunk)], limit)
+            except (apsw.NotADBError, apsw.SQLError):  # nothing of ours at all
+                return
+            except (apsw.Error, UnicodeDecodeError) as error:
+                _require_damage(error)
+                is_whole = False
+            if is_whole and not chunk:
+                return
+            if is_whole:
+                after = chunk[-1]["id"]
+            else:
+                behind = min(after + _CHUNK_ROWS, limit)
+                chunk = _one_by_one(connection, range(after + 1, behind + 1), unreadable)
+                after = behind
+            yield from chunk
+
+
+def last_id(file: Path) -> int:
+    """The largest id that this database is known to have given; 0 if it does not tell."""
+    largest = 0
+    for query in ("last_id", "largest_id"):
+        with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
+            ((found,),) = connection.execute(_QUERIES[query]).fetchall()
+            if isinstance(found, int) and largest < found <= LARGEST_ID:
+                largest = found
+    return largest
+
+
+def clock(file: Path) -> dict[str, object] | None:
+    """The row of the appliance's clock."""
+    found: dict[str, object] | None = None
+    with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
+        connection.row_trace = rows.as_dict
+        found = next(iter(connection.execute(_QUERIES["clock"])), None)
+    return found
+
+
+def images(file: Path) -> set[str]:
+    """The images that the tasks of a sound database have."""
+    with contextlib.closing(opened(file)) as connection:
+        return {sha256 for (sha256,) in connection.execute(_QUERIES["images"])}
+
+
+def row(connection: apsw.Connection, task_id: int) -> rows.Row | None:
+    """One row of a database that was opened with `opened`; None if it is not there or cannot be read."""
+    found: rows.Row | None = None
+    with _whatever_is_damaged():
+        connection.row_trace = rows.as_dict
+        found = next(iter(connection.execute(_QUERIES["row"], {"id": task_id})), None)
+    return found
+
+
+def _one_by_one(connection: apsw.Connection, ids: range, unreadable: set[int]) -> list[rows.Row]:
+    found = []
+    for task_id in ids:
+        try:
+            found += list(connection.execute(_QUERIES["row"], {"id": task_id}))
+        except (apsw.Error, UnicodeDecodeError) as error:
+            _require_damage(error)
+            unreadable.add(task_id)
+    return found
+
+
+def _is_ascending(ids: list[object], limit: int) -> bool:
+    return all(
+        isinstance(one, int) and isinstance(next_, int) and one < next_ <= limit
+        for one, next_ in itertools.pairwise(ids)
+    )
+
+
+@contextlib.contextmanager
+def _whatever_is_damaged() -> Iterator[None]:
+    """Let the block end where the file cannot be read on."""
+    try:
+        yield
+    except (apsw.Error, UnicodeDecodeError, msgspec.ValidationError) as error:
+        _require_damage(error)
+
+
+def _require_damage(error: Exception) -> None:
+    """Raise what may pass by itself: what could be read tomorrow must not be given up today."""
+    if isinstance(error, _PASSING) or (isinstance(error, apsw.IOError) and not failures.is_damage(error)):
+        raise DatabaseUnusable(str(error)) from error

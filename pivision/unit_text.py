@@ -1,0 +1,22 @@
+"""The text of pivision.service for a user and folders, made of the committed one. Standard library only."""
+
+import re
+from pathlib import Path
+
+ORIGIN = "\n[X-PiVision]\n"
+"""Begins what an installation adds for itself: a section that systemd ignores."""
+
+_FOLDER, _USER = "/home/djg/Projects/PiVision", "djg"  # for whom the committed one is valid as it stands
+
+
+def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: Path) -> str:
+    """The unit, or a drop-in of it, with its user and folders replaced."""
+    instead = {
+        f"{_FOLDER}/data": str(data_dir),
+        f"{_FOLDER}/logs": str(log_dir),
+        _FOLDER: str(root),
+        _USER: user,
+    }  # the longer ones first, since the first that fits is taken
+    return re.sub(
+        "|".join(rf"(?<!\w){re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], committed
+    )
