@@ -21,7 +21,7 @@ def installed(disk_image: Image, request: pytest.FixtureRequest) -> Iterator[Gue
     """A guest with the appliance installed as README.md says. Each test goes on with what the one before has left."""
     with guest(request.param, disk_image) as machine:
         machine.switch_on()
-        eventually(machine.boot_id, "somebody can log in", 300)
+        eventually(machine.lets_in, "the owner can log in", 600)
         machine.types('sudo make install OPTIONS="--wheels /wheels"', timeout=600)
         machine.serves()
         machine.token = machine.types(".venv/bin/python -m pivision token test").stdout.strip()

@@ -15,8 +15,8 @@ from typing import NamedTuple
 from tests.box import Client, eventually, free_port
 from tests.pi.image import PROJECT, Image
 
-FIRST_200_SECONDS = 300.0
-LOGIN_SECONDS = 300.0
+FIRST_200_SECONDS = 600.0
+SHUTDOWN_SECONDS = 180.0
 
 
 class Board(NamedTuple):
@@ -40,7 +40,7 @@ VIRT = Board(
 )
 """No real board: a processor as in a Raspberry Pi 4, 1 GB of memory, and a disk with a write cache."""
 
-RASPI3B = Board("raspi3b", ("-machine", "raspi3b"), disk="sd", disk_has_cache=False, network="usb-net", pulls=5)
+RASPI3B = Board("raspi3b", ("-machine", "raspi3b"), disk="sd", disk_has_cache=False, network="usb-net", pulls=3)
 """A Raspberry Pi 3B: 4 cores, 1 GB of memory, an SD card, the network on USB, and no clock that runs without power."""
 
 
@@ -73,7 +73,7 @@ class Guest(Client):
             [
                 *("setpriv", "--pdeathsig=KILL"),  # it ends with the tests, however they end
                 *("qemu-system-aarch64", *self.board.options, "-accel", "tcg,thread=multi"),
-                *("-display", "none", "-monitor", "none", "-serial", f"file:{self._console}"),
+                *("-no-reboot", "-display", "none", "-monitor", "none", "-serial", f"file:{self._console}"),
                 *("-kernel", str(self._image.kernel), "-initrd", str(self._image.initrd)),
                 *(("-dtb", str(self._image.devicetree)) if self.board is RASPI3B else ()),
                 *("-append", "root=LABEL=pivision ro rootwait fsck.repair=yes console=ttyAMA0"),
@@ -96,16 +96,20 @@ class Guest(Client):
         self._qemu = None
 
     def reboot(self) -> float:
-        """Restart it in order, from inside, and wait until / answers 200; the seconds that it took."""
-        before = self.boot_id()
-        self._switched_on = time.monotonic()
-        self.types("sudo reboot", check=False)  # the connection breaks
-        eventually(lambda: self.boot_id() not in ("", before), "the guest has rebooted", LOGIN_SECONDS)
-        return self.serves()
+        """Restart it in order, from inside, and wait until / answers 200; the seconds that it took.
 
-    def boot_id(self) -> str:
-        """What tells one boot from the next; empty while nobody can log in."""
-        return self.types("cat /proc/sys/kernel/random/boot_id", check=False).stdout.strip()
+        QEMU ends instead of restarting, and is started again: its network card on USB is dead after a restart.
+        """
+        assert self._qemu is not None
+        asked = time.monotonic()
+        self.types("sudo reboot", check=False)  # the connection breaks
+        self._qemu.wait(timeout=SHUTDOWN_SECONDS)
+        self.boot()
+        return time.monotonic() - asked
+
+    def lets_in(self) -> bool:
+        """Whether one can log in."""
+        return self.types("true", check=False).returncode == 0
 
     def types(self, line: str, *, check: bool = True, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         """What the owner types, logged in by ssh and in the project's folder. What it says is in `stdout`."""

@@ -49,8 +49,7 @@ _INITRD = (
     " >$1/usr/share/initramfs-tools/modules.d/pivision",
     "echo 'LABEL=pivision / ext4 noatime,errors=remount-ro 0 1' >$1/etc/fstab",
 )
-# As Raspberry Pi OS has it: a user who may sudo without a password. The address is the one to which QEMU forwards; by
-# DHCP it would be another one after each reboot of the raspi3b, whose network card makes up a new hardware address.
+# As Raspberry Pi OS has it: a user who may sudo without a password. The address is the one to which QEMU forwards.
 _SETTLE = (
     "echo pivision >$1/etc/hostname",
     "echo 127.0.0.1 localhost pivision >$1/etc/hosts",

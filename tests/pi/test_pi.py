@@ -51,7 +51,7 @@ def test_loses_nothing_when_the_plug_is_pulled(installed: Guest) -> None:
     with ledger.filling(CLIENTS):
         for pull in range(1, installed.board.pulls + 1):
             had = len(ledger.ids)
-            eventually(functools.partial(ledger.has, had + 1), "a picture is acknowledged", 120)
+            eventually(functools.partial(ledger.has, had + 1), "a picture is acknowledged", 300)
             time.sleep(chance.uniform(0, LOAD_SECONDS))
             in_flight = eventually(lambda: ledger.in_flight, "a request is in flight")
             installed.pull_plug()
