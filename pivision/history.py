@@ -28,6 +28,7 @@ class Cause(enum.StrEnum):
     DEADLINE = "deadline"  # the kernel ended a worker at its task's deadline
     MEMORY = "memory"  # the kernel ended it because memory had run out
     EXIT = "exit"  # it ended by itself
+    RECOVERY = "recovery"  # nothing was restarted for it, but the database was made anew from what was left
     UNHEALED = "unhealed"  # nothing was restarted: what is wrong is beyond health
 
 
@@ -68,6 +69,10 @@ class History:
     def last(self) -> Event | None:
         """The latest event."""
         return self._events[-1] if self._events else None
+
+    def has(self, program: str, detail: str) -> bool:
+        """Whether this is known already."""
+        return any((event.program, event.detail) == (program, detail) for event in self._events)
 
     def add(self, program: str, cause: Cause, detail: str) -> Event:
         """Write down an event. The same one over and over takes a line at its 1st, 2nd, 4th, 8th … time."""

@@ -89,11 +89,15 @@ class Client:
         tasks: list[dict[str, Any]] = []
         cursor = ""
         while True:
-            page = self.request("GET", f"/v1/tasks?limit=200{cursor}").json
+            page = self._page(f"/v1/tasks?limit=200{cursor}")
             tasks += page["tasks"]
             if page["next"] is None:
                 return tasks
             cursor = f"&cursor={page['next']}"
+
+    def _page(self, path: str) -> Any:
+        """One page, asked for until it comes."""
+        return eventually(lambda: (answer := self.get(path)).status == 200 and answer.json, f"an answer to {path}")
 
     def finished(self, task_id: int, timeout: float = 60) -> Any:
         """The task once nothing more happens to it."""

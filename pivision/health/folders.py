@@ -25,14 +25,13 @@ class Folders:
     def mend(self, folder: Path) -> None:
         """Make a missing folder. Raises OSError where only systemd can: outside of the unit's sandbox."""
         program.make_private_folder(folder)
-        if folder == self._data_dir:
-            restore_secrets(self._secrets, self._copy)
         if folder == self._log_dir:
             os.kill(os.getppid(), signal.SIGUSR2)  # supervisord still writes to the deleted files: let it open new ones
 
-    def copy_secrets(self) -> None:
-        """Keep the copy up to date."""
+    def tend_secrets(self) -> None:
+        """Keep the copy up to date, or put it back when the folder of the secrets is gone."""
         with contextlib.suppress(OSError):
+            restore_secrets(self._secrets, self._copy)
             found = {str(file): file.stat().st_mtime_ns for file in self._secrets.rglob("*")}
             if found and found != self._copied:
                 new = self._copy.with_suffix(".new")

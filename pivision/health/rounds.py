@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from pivision import heartbeat
 from pivision.health import tree
+from pivision.health.database import RecoveryReports
 from pivision.health.deaths import Deaths
 from pivision.health.folders import Folders
 from pivision.health.healing import MISSES, Finding, Patient, Remedy
@@ -59,6 +60,7 @@ class Health:
         self._history = History(settings.data_dir)
         self._notices = Notices(settings.data_dir / "outbox", notice_url, log)
         self._deaths = Deaths(settings.run_dir)
+        self._recoveries = RecoveryReports(settings.data_dir)
         self._patients: dict[str, Patient] = {}
         self._programs: list[Program] = []
         self._killed: dict[str, str] = {}  # by health itself, and why
@@ -82,6 +84,9 @@ class Health:
         for death, cause in self._deaths.new():
             why = self._killed.pop(death.program, None)
             self._note(death.program, Cause.HEALTH if why else cause, f"{why}: killed" if why else death.how)
+        report = self._recoveries.new()
+        if report and not self._history.has("database", report):
+            self._note("database", Cause.RECOVERY, report)
         try:
             self._programs = [seen for seen in self._supervisor.programs() if seen.name != "health"]
         except Unreachable as error:  # and the watchdog is not fed: for this there is only systemd
@@ -137,7 +142,7 @@ class Health:
                 self._trouble(str(folder), "")
                 self._note("pivision", Cause.HEALTH, f"{folder} was gone: made anew")
         if not missing:
-            self._folders.copy_secrets()
+            self._folders.tend_secrets()
 
     def _climb(self, why: str) -> bool:
         """Take the next rung of the ladder, if there is one and it is time."""

@@ -128,7 +128,13 @@ class Connections:
         if connection is None:
             connection = self._of_thread.connection = schema.connect(self._file, self._timeout_seconds)
             connection.row_trace = rows.as_dict
-        return list(connection.execute(_QUERIES[query], parameters))  # to the last row: only then it commits
+        try:
+            return list(connection.execute(_QUERIES[query], parameters))  # to the last row: only then it commits
+        except apsw.SQLError as error:
+            if not str(error).startswith("no such "):
+                raise
+            self.declare_damaged(str(error))  # the tables were there: a file cut to zero bytes is an empty database
+            raise DatabaseUnusable(f"{self._file}: {error}") from error
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

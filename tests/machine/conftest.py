@@ -7,16 +7,20 @@ from pathlib import Path
 import pytest
 
 from tests.box import eventually
+from tests.machine import ordeal as ordeals
 from tests.machine import root
+from tests.machine.ledger import Ledger
 from tests.machine.machine import PROJECT, Machine
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where no machine can be booted, the tests say what is missing."""
-    here = Path(__file__).parent
-    if missing := root.what_is_missing():
-        for item in items:
-            if here in item.path.parents:
+    """Mark the tests of faults, which have rows in docs/faults.md; skip all where no machine can be booted."""
+    missing = root.what_is_missing()
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            if "ordeal" in getattr(item, "fixturenames", ()):
+                item.add_marker("fault")
+            if missing:
                 item.add_marker(pytest.mark.skip(missing))
 
 
@@ -63,3 +67,52 @@ def machine(installed: Path) -> Iterator[Machine]:
     with booted(installed) as machine:
         sign_in(machine)
         yield machine
+
+
+@pytest.fixture(scope="module")
+def ledger(machine: Machine) -> Ledger:
+    """What this machine has acknowledged."""
+    return Ledger(machine)
+
+
+@pytest.fixture
+def ordeal(request: pytest.FixtureRequest, machine: Machine, ledger: Ledger) -> Iterator[ordeals.Ordeal]:
+    """What this test puts the machine through; its row of the table says how long healing may take."""
+    begun = ordeals.Ordeal(ordeals.rows()[name_of(request.node)], ledger)
+    yield begun
+    if begun.seen_seconds is None:  # the next test is not to fail for this one's reasons
+        ledger.ids.clear()
+        machine.pull_plug()
+        machine.boot()
+        sign_in(machine)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    """Keep with the test's report how long it took to heal, and what the machine has said when it did not."""
+    used = getattr(item, "funcargs", {})
+    try:
+        yield
+    except BaseException:
+        if machine := used.get("machine"):
+            item.add_report_section("call", "machine", machine.logs())
+        raise
+    if begun := used.get("ordeal"):
+        item.user_properties.append(("seen_seconds", begun.seen_seconds))
+
+
+def name_of(test: pytest.Item) -> str:
+    """As docs/faults.md names it."""
+    return f"{test.path.name}::{test.name}"
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table once more, with what was seen."""
+    rows = ordeals.rows()
+    for outcome in ("passed", "failed", "xfailed"):
+        for report in terminalreporter.getreports(outcome):
+            row = rows.get(report.nodeid.removeprefix("tests/machine/"))
+            if row and report.when == "call":
+                seen = dict(report.user_properties).get("seen_seconds")
+                took = "" if seen is None else f"{seen:.1f} s of {row.within_seconds:.0f}"
+                terminalreporter.write_line(f"{outcome:8} {took:15} {row.fault}: {row.expected}")

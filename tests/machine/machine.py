@@ -7,6 +7,7 @@ dies, so that neither a process nor a mount is left behind however a test run en
 
 import contextlib
 import ctypes
+import fcntl
 import functools
 import http.client
 import os
@@ -18,6 +19,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from tests.box import Client, eventually
 from tests.machine import root
@@ -25,6 +27,10 @@ from tests.machine import root
 BOOT_SECONDS = 60.0
 HOME = "/home/djg"
 PROJECT = f"{HOME}/Projects/PiVision"
+SUPERVISORCTL = (
+    f"{PROJECT}/.venv/bin/supervisorctl -c {PROJECT}/conf/supervisord.conf -s unix:///run/pivision/supervisor.sock"
+)
+_FOLDERS, _PREFIX = Path("/var/tmp"), "pivision-machine-"
 _REBOOT_ASKED = 133  # the exit status of systemd-nspawn after a reboot from inside
 _CLONE_NEWNET = 0x40000000
 _ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
@@ -44,14 +50,22 @@ _START = """
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
+class Off(ConnectionError):
+    """The machine is off; what its screen showed at last."""
+
+
 class Machine(Client):
     """One machine. `disks` are the folders that its disk shows below what it writes itself, the uppermost first."""
 
     def __init__(self, disks: Sequence[Path]) -> None:
         self._disks = disks
-        self._folder = Path(tempfile.mkdtemp(prefix="pivision-machine-", dir="/var/tmp"))
+        _clear_what_was_left()
+        self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_FOLDERS))
         for name in ("disk", "work", "root"):
             (self._folder / name).mkdir()
+        lock = _locked(self._folder)
+        assert lock is not None
+        self._lock = lock
         self._cgroup = _cgroups() / self._folder.name
         self._nspawn: subprocess.Popen[bytes] | None = None
         self.token = ""
@@ -63,6 +77,11 @@ class Machine(Client):
 
     def boot(self) -> None:
         """Switch it on and wait until systemd has started what it is to start, or has failed to."""
+        self.switch_on()
+        eventually(self.is_up, "the machine has booted", BOOT_SECONDS)
+
+    def switch_on(self) -> None:
+        """Let it boot."""
         self._cgroup.mkdir(exist_ok=True)  # its own, for two machines must not share one: both would manage all of it
         parts = ":".join(map(str, self._disks)), str(self._folder), str(root.wheels()), str(self._cgroup)
         self._nspawn = subprocess.Popen(
@@ -70,17 +89,11 @@ class Machine(Client):
             env={**_ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
         )
-        eventually(self._is_booted, "the machine has booted", BOOT_SECONDS)
-
-    def reboot(self) -> None:
-        """Restart it in order."""
-        self.run("systemctl", "reboot", check=False)
-        self.comes_back()
 
     def comes_back(self) -> None:
-        """Wait for the end of a reboot that has been asked for inside."""
+        """Let it boot again once it has ended as a reboot asked for inside ends it."""
         assert self._off() == _REBOOT_ASKED, self.console()
-        self.boot()
+        self.switch_on()
 
     def pull_plug(self) -> None:
         """End every process in it at once. (What the kernel has not yet written to the disk survives this, though.)"""
@@ -97,10 +110,8 @@ class Machine(Client):
         if self._nspawn is not None:
             self._nspawn.kill()  # the kernel then ends all that is in it
             self._off()
-        with contextlib.suppress(FileNotFoundError):
-            for folder in (Path(name) for name, _, _ in os.walk(self._cgroup, topdown=False)):
-                eventually(functools.partial(_is_removed, folder), f"{folder} is empty", 10)
-        shutil.rmtree(self._folder)
+        _clear(self._folder, self._cgroup)
+        self._lock.close()
 
     def run(
         self, *command: str, user: str = "root", check: bool = True, stdin: bytes = b"", timeout: float = 60
@@ -117,7 +128,17 @@ class Machine(Client):
 
     def inside(self) -> tuple[str, ...]:
         """What to put before a command so that it runs inside."""
-        return ("nsenter", f"--target={self._leader()}", "--mount", "--uts", "--ipc", "--net", "--pid", "--wd=/", "--")
+        return (
+            "nsenter",
+            f"--target={self._leader()}",
+            "--mount",
+            "--uts",
+            "--ipc",
+            "--net",
+            "--pid",
+            "--wdns=/",
+            "--",
+        )
 
     def types(self, line: str, *, check: bool = True, timeout: float = 60) -> "subprocess.CompletedProcess[str]":
         """What the owner types: a line of his shell, in the project's folder once there is one."""
@@ -128,9 +149,30 @@ class Machine(Client):
         """To the appliance, within the machine's own network."""
         return _Connection(self._leader(), timeout)
 
+    def network(self) -> contextlib.AbstractContextManager[None]:
+        """Sockets that this thread makes meanwhile are in the machine's network."""
+        return _network_of(self._leader())
+
     def pids(self, pattern: str) -> list[int]:
-        """The processes whose command line matches, as the machine numbers them."""
+        """The processes whose command line matches, the oldest first."""
         return [int(pid) for pid in self.run("pgrep", "--full", pattern, check=False).stdout.split()]
+
+    def pid(self, program: str) -> int:
+        """The process of supervisord, server, health or worker N, as the machine numbers it; 0 when there is none."""
+        if program == "supervisord":
+            return int(self.run("systemctl", "show", "--property=MainPID", "--value", "pivision").stdout)
+        return next(iter(self.pids(f"python -m pivision[.]{program}( |$)")), 0)
+
+    def signal(self, program: str, number: signal.Signals) -> int:
+        """Send a signal to a program, and return the pid that it went to."""
+        pid = eventually(lambda: self.pid(program), f"{program} is running")
+        self.run("kill", f"--signal={number.name}", str(pid))
+        return pid
+
+    @property
+    def files(self) -> Path:
+        """Its files from outside: on, all of them; off, those that it has changed."""
+        return self._folder / "disk" if self._nspawn is None else Path(f"/proc/{self._leader()}/root")
 
     def console(self) -> str:
         """What the machine has written to its screen."""
@@ -152,19 +194,21 @@ class Machine(Client):
 
     def _leader(self) -> int:
         """The first process of the machine, as this side numbers it."""
-        assert self._nspawn is not None, "the machine is off"
+        if self._nspawn is None:
+            raise Off
         for nspawn in _children(self._nspawn.pid):
             for child in _children(nspawn):
                 if re.search(r"^NSpid:(\t\d+){2}\t1$", Path(f"/proc/{child}/status").read_text(), re.MULTILINE):
                     return child
-        raise AssertionError(f"the machine has ended: {self.console()[-2000:]}")
+        raise Off(self.console()[-2000:])
 
-    def _is_booted(self) -> bool:
+    def is_up(self) -> bool:
+        """Whether systemd has started what it is to start, or has failed to."""
         assert self._nspawn is not None
         assert self._nspawn.poll() is None, self.console()
         try:
             return self.run("systemctl", "is-system-running", check=False).stdout.strip() in ("running", "degraded")
-        except (AssertionError, OSError):
+        except OSError:
             return False  # there is no first process yet
 
 
@@ -206,6 +250,31 @@ def _cgroups() -> Path:
         ["findmnt", "-n", "-t", "cgroup2", "-o", "TARGET"], check=True, capture_output=True, text=True
     )
     return Path(found.stdout.split()[0])
+
+
+def _locked(folder: Path) -> IO[str] | None:
+    """A lock that its process holds as long as it lives; None while another one holds it."""
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    return lock
+
+
+def _clear_what_was_left() -> None:
+    """Of test runs that were killed: folders and empty control groups."""
+    for lock in _FOLDERS.glob(f"{_PREFIX}*/lock"):
+        if held := _locked(lock.parent):
+            _clear(lock.parent, _cgroups() / lock.parent.name)
+            held.close()
+
+
+def _clear(folder: Path, cgroup: Path) -> None:
+    for group in (Path(name) for name, _, _ in os.walk(cgroup, topdown=False)):
+        eventually(functools.partial(_is_removed, group), f"{group} is empty", 10)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _is_removed(cgroup: Path) -> bool:

@@ -23,6 +23,7 @@ PACKAGES = (
     "systemd,systemd-sysv,dbus,sudo",
     "git,make,python3,python3-venv,ca-certificates,libgl1,libglib2.0-0",  # what README asks for, and what OpenCV loads
     "curl,iproute2,procps",  # what the owner's checklist types
+    "slowhttptest",  # slow and hostile clients
     "libfaketime",  # another time of day for the appliance alone: a container has the host's clock
 )
 _MAKE_OWNER = (

@@ -56,6 +56,7 @@ class Guest(Client):
         self._boots = 0
         self._http_port, self._ssh_port = free_port(), free_port()
         self._qemu: subprocess.Popen[bytes] | None = None
+        self._qemu_log = (self._folder / "qemu.log").open("ab")
         self._switched_on = 0.0
 
     def boot(self) -> float:
@@ -81,6 +82,8 @@ class Guest(Client):
                 *("-netdev", f"user,id=net,restrict=on,{forwarded}", "-device", f"{self.board.network},netdev=net"),
             ],
             stdin=subprocess.DEVNULL,
+            stdout=self._qemu_log,
+            stderr=self._qemu_log,
         )
 
     def serves(self) -> float:
@@ -131,6 +134,12 @@ class Guest(Client):
     def connection(self, timeout: float) -> http.client.HTTPConnection:
         return http.client.HTTPConnection("127.0.0.1", self._http_port, timeout=timeout)
 
+    def close(self) -> None:
+        """Off, if it is not, and for good."""
+        if self._qemu is not None:
+            self.pull_plug()
+        self._qemu_log.close()
+
     def logs(self) -> str:
         """Everything, for the message of a test that failed."""
         said = self._console.read_text(errors="replace")[-4000:] if self._console.exists() else ""
@@ -168,7 +177,7 @@ class Guest(Client):
 
     def _answers(self) -> bool:
         assert self._qemu is not None
-        assert self._qemu.poll() is None, "QEMU has ended"
+        assert self._qemu.poll() is None, (self._folder / "qemu.log").read_text()
         return self.get("/", timeout=3).status == http.client.OK
 
 
@@ -182,8 +191,7 @@ def guest(board: Board, image: Image) -> Iterator[Guest]:
         print(machine.logs())
         raise
     finally:
-        if machine._qemu is not None:
-            machine.pull_plug()
+        machine.close()
 
 
 def _format(disk: Path) -> str:

@@ -1,6 +1,8 @@
 """The documents say what is there: a setting, a route or a command that is not described fails here."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import falcon.inspect
@@ -12,6 +14,7 @@ from pivision.api.waiting import Waiting
 from pivision.config import ROOT, Settings
 from pivision.images import Images
 from pivision.store import Store
+from tests.machine import ordeal
 
 CONFIGURATION = (ROOT / "docs" / "configuration.md").read_text()
 DOCTOR = (ROOT / "docs" / "doctor.md").read_text()
@@ -64,3 +67,11 @@ def test_the_commands_of_the_readme_are_targets_of_the_makefile() -> None:
     commands = set(re.findall(r"\bmake (\w+)", (ROOT / "README.md").read_text()))
     targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert {"run", "test", "bench"} <= commands <= targets
+
+
+def test_each_fault_has_its_row_and_each_row_its_test() -> None:
+    collect = [sys.executable, "-m", "pytest", "--collect-only", "--quiet", "-p", "no:cacheprovider"]
+    listed = subprocess.run(
+        [*collect, "-m", "fault", "tests/machine"], cwd=ROOT, check=True, capture_output=True, text=True, timeout=60
+    )
+    assert set(re.findall(r"^tests/machine/(\S+::.+)$", listed.stdout, re.MULTILINE)) == set(ordeal.rows())

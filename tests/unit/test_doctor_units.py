@@ -237,7 +237,7 @@ def test_the_committed_unit_has_no_trap(root: Path) -> None:
         ("Restart=", "unit-restart", "Restart=no"),
         ("ExecStart=\nExecStart=/opt/none -m pivision", "unit-paths", "there is no program ExecStart=/opt/none"),
         ("ExecStart=", "unit-paths", "no ExecStart="),
-        ("WorkingDirectory=/srv/none", "unit-paths", "there is no folder WorkingDirectory=/srv/none"),
+        ("ProtectSystem=no\nWorkingDirectory=/srv/none", "unit-paths", "there is no folder WorkingDirectory=/srv/none"),
         ("User=root", "unit-user", "runs as root"),
         ("User=", "unit-user", "runs as root"),
         ("User=pi", "unit-user", "there is no User=pi"),

@@ -79,6 +79,15 @@ def test_a_database_that_is_damaged_later_is_found_out_by_who_opens_it_anew(stor
     assert store.damage
 
 
+def test_a_database_cut_to_nothing_while_in_use_is_not_taken_for_an_empty_one(store: Store) -> None:
+    store.add(new_task())
+    for name in ("pivision.db", "pivision.db-wal"):
+        os.truncate(store.file.with_name(name), 0)
+    with ThreadPoolExecutor(1) as another_thread, pytest.raises(DatabaseUnusable):
+        another_thread.submit(store.counts).result()
+    assert store.damaged.is_set()
+
+
 def test_a_database_is_made_from_nothing_with_its_folder(tmp_path: Path) -> None:
     file = tmp_path / "some" / "where" / "pivision.db"
     Store(file)
