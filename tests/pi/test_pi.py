@@ -67,7 +67,7 @@ def test_loses_nothing_when_the_plug_is_pulled(installed: Guest) -> None:
     states = ledger.check(DONE_SECONDS)
     print(f"{len(ledger.ids)} acknowledged, 0 lost, {ledger.repeated} found by their key, {dict(states)}")
     restarts = collections.Counter(event["cause"] for event in installed.get("/v1/system").json["restarts"])
-    print(f"why things were restarted: {dict(restarts)}; health may kill what is only slow, where it is very slow")
+    print(f"restarted, by cause: {dict(restarts)}")
     assert ledger.repeated > 0, "else no picture was stored and not acknowledged"
 
 
