@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-appliance check format bench install upgrade uninstall clean
+.PHONY: run test test-appliance test-pi check format bench install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -14,6 +14,9 @@ test: check
 
 test-appliance: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
+
+test-pi: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest --capture=no tests/pi
 
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
