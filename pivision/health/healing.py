@@ -11,8 +11,8 @@ from pivision.supervision import Program
 MISSES = 3
 """How many looks in a row must find the same fault: one is an accident, three are none."""
 
-GRACE_SECONDS = 20.0
-"""After a process has appeared: a Pi takes its time to import OpenCV from an SD card."""
+GRACE_SECONDS = 60.0
+"""Until a new process must have shown that it lives: an emulated Pi 3 under load takes half of that for its imports."""
 
 PAUSES_SECONDS = (0.0, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0, 300.0)
 """Before the first, second, … healing of the same program. The last one repeats: never give up, never flap."""
@@ -45,6 +45,7 @@ class Patient:
         self._stopped_since: float | None = None
         self._pid = 0
         self._seen_since = 0.0
+        self._has_lived = False
         self._misses = 0
         self._last_healed = 0.0
 
@@ -55,7 +56,7 @@ class Patient:
         a supervisorctl left that ended in the middle of a restart: nobody can tell, so it is left alone for a time.
         """
         if program.pid != self._pid:
-            self._pid, self._seen_since, self._misses = program.pid, now, 0
+            self._pid, self._seen_since, self._misses, self._has_lived = program.pid, now, 0, False
         if program.state != "STOPPED":
             self._stopped_since = None
         elif self._stopped_since is None:
@@ -67,7 +68,11 @@ class Patient:
         fault, remedy = complaint, Remedy.KILL
         if program.state == "EXITED":  # for a moment after each death; autorestart comes next
             fault, remedy = "supervisord has not started it again", Remedy.START
-        elif program.state != "RUNNING" or now - self._seen_since < GRACE_SECONDS:
+        elif program.state != "RUNNING":
+            fault = None
+        elif complaint is None:
+            self._has_lived = True
+        elif not self._has_lived and now - self._seen_since < GRACE_SECONDS:
             fault = None
         self._misses = self._misses + 1 if fault else 0
         return Finding(remedy, f"{fault}, {MISSES} looks in a row") if self._misses >= MISSES else None

@@ -1,6 +1,6 @@
 """What supervisord does not see or has given up, health mends; what a person stopped it leaves alone for a time.
 
-Health gives every process 20 seconds before it judges it, so all that must be waited for happens at the same time.
+It takes its time, so all that must be waited for happens at the same time.
 """
 
 import contextlib

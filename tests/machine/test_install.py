@@ -15,6 +15,10 @@ from tests.machine.machine import PROJECT, Machine
 INSTALL = "sudo make install OPTIONS='--wheels /wheels'"
 UPGRADE = "sudo make upgrade OPTIONS='--wheels /wheels'"
 PICTURE = Path(__file__).parent.parent.joinpath("pictures", "code128-1.png").read_bytes()
+OLD_UNITS = (  # of the owner's older services, one of which holds the port, and of his first plan
+    *("aifoodstand-camera", "aifoodstand-server", "aifoodstand-uploader", "foodstand-backend"),
+    *("pivision-server", "pivision-worker"),
+)
 ORIGIN = "/home/djg/origin.git"
 
 
@@ -69,9 +73,11 @@ def state(machine: Machine) -> str:
 
 
 def test_what_is_not_told_to_go_is_not_touched(machine: Machine) -> None:
-    legacy = "[Service]\nExecStart=/usr/bin/python3 -m http.server 8080\n[Install]\nWantedBy=multi-user.target\n"
-    machine.run("tee", "/etc/systemd/system/aifoodstand-server.service", stdin=legacy.encode())
-    machine.run("systemctl", "enable", "--now", "aifoodstand-server")
+    for unit in OLD_UNITS:
+        command = "/usr/bin/python3 -m http.server 8080" if unit == "aifoodstand-server" else "/usr/bin/sleep infinity"
+        text = f"[Service]\nExecStart={command}\n[Install]\nWantedBy=multi-user.target\n"
+        machine.run("tee", f"/etc/systemd/system/{unit}.service", stdin=text.encode())
+        machine.run("systemctl", "enable", "--now", unit)
     eventually(lambda: ":8080" in machine.run("ss", "-lnt").stdout, "the port is taken")
     before = state(machine)
 
@@ -89,7 +95,8 @@ def test_what_is_not_told_to_go_is_not_touched(machine: Machine) -> None:
 
 def test_one_command_installs_and_waits_until_it_serves(machine: Machine, said: str) -> None:
     assert machine.get("/readyz").status == 200, said
-    assert machine.run("systemctl", "is-active", "aifoodstand-server", check=False).stdout.strip() == "inactive"
+    for question, answer in (("is-active", "inactive"), ("is-enabled", "disabled")):
+        assert machine.run("systemctl", question, *OLD_UNITS, check=False).stdout.split() == [answer] * len(OLD_UNITS)
     assert machine.run("systemctl", "is-enabled", "pivision").stdout.strip() == "enabled"
     assert machine.run("systemd-analyze", "verify", "--man=no", "/etc/systemd/system/pivision.service").stdout == ""
 

@@ -35,6 +35,13 @@ HISTORIES: dict[str, list[Look]] = {
         (GRACE_SECONDS + 2, "RUNNING", 1, "silent", None),
         (GRACE_SECONDS + 4, "RUNNING", 1, "silent", Remedy.KILL),
     ],
+    "who has lived gets no more grace": [
+        (0, "RUNNING", 1, "silent", None),
+        (2, "RUNNING", 1, None, None),
+        (4, "RUNNING", 1, "silent", None),
+        (6, "RUNNING", 1, "silent", None),
+        (8, "RUNNING", 1, "silent", Remedy.KILL),
+    ],
     "another process has its own grace": [
         (0, "RUNNING", 1, None, None),
         (OLD, "RUNNING", 1, "silent", None),
