@@ -8,6 +8,9 @@ from typing import NamedTuple
 
 from pivision.supervision import Program
 
+UP = ("STARTING", "RUNNING")
+"""The states in which a program can show that it lives."""
+
 MISSES = 3
 """How many looks in a row must find the same fault: one is an accident, three are none."""
 
@@ -68,11 +71,11 @@ class Patient:
         fault, remedy = complaint, Remedy.KILL
         if program.state == "EXITED":  # for a moment after each death; autorestart comes next
             fault, remedy = "supervisord has not started it again", Remedy.START
-        elif program.state != "RUNNING":
+        elif program.state not in UP:
             fault = None
         elif complaint is None:
             self._has_lived = True
-        elif not self._has_lived and now - self._seen_since < GRACE_SECONDS:
+        elif program.state == "STARTING" or (not self._has_lived and now - self._seen_since < GRACE_SECONDS):
             fault = None
         self._misses = self._misses + 1 if fault else 0
         return Finding(remedy, f"{fault}, {MISSES} looks in a row") if self._misses >= MISSES else None

@@ -13,7 +13,7 @@ from pivision.health import tree
 from pivision.health.database import RecoveryReports
 from pivision.health.deaths import Deaths
 from pivision.health.folders import Folders
-from pivision.health.healing import MISSES, Finding, Patient, Remedy
+from pivision.health.healing import MISSES, UP, Finding, Patient, Remedy
 from pivision.health.ladder import HEALINGS, Ladder, Rung
 from pivision.health.notices import Notices
 from pivision.health.signs import Signs
@@ -102,7 +102,7 @@ class Health:
 
     def _examine(self, seen: Program) -> None:
         patient = self._patients.setdefault(seen.name, Patient(seen.name, self._settings.stopped_seconds))
-        complaint = self._signs.complaint(seen) if seen.state == "RUNNING" else None
+        complaint = self._signs.complaint(seen) if seen.state in UP else None
         finding = patient.examine(seen, time.monotonic(), complaint)
         if seen.name == "server" and seen.state in _DOWN and not self._signs.is_port_free():
             port = self._settings.port

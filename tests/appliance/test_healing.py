@@ -34,6 +34,7 @@ def ward(faults: dict[str, str]) -> Iterator[Ward]:
             running_box(faults, workers=2, task_deadline_seconds=6, database_timeout_seconds=2, stopped_seconds=35)
         )
 
+        eventually(lambda: has_seen_all_alive(frozen), "health has seen each of them alive")
         assert frozen.supervisorctl("stop", "worker:worker_2").returncode == 0
         task_id = frozen.post(faulty("SLOW", 3), "quality").json["id"]
         eventually(lambda: frozen.task(task_id)["state"] == "running", "worker 1 is at it")
@@ -83,6 +84,12 @@ def test_a_server_whose_port_was_taken_is_started_once_the_port_is_free(ward: Wa
     assert [cause for cause, _ in causes].count("health") == 1, "not once while the port was held"
     log = ward.shut_out.log("health")
     assert log.count(f"another program holds port {ward.shut_out.port}") == 1, "one line, and no flood"
+
+
+def has_seen_all_alive(box: Box) -> bool:
+    """Whether health has looked at every program since it runs: before, it would give it a minute."""
+    report = box.get("/v1/system").json["health"]
+    return bool(report) and {program["state"] for program in report["programs"]} == {"RUNNING"}
 
 
 def restarts(box: Box, program: str) -> list[dict[str, Any]]:

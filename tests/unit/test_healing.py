@@ -42,6 +42,12 @@ HISTORIES: dict[str, list[Look]] = {
         (6, "RUNNING", 1, "silent", None),
         (8, "RUNNING", 1, "silent", Remedy.KILL),
     ],
+    "who has lived while it was started, too": [
+        (0, "STARTING", 1, None, None),
+        (2, "RUNNING", 1, "silent", None),
+        (4, "RUNNING", 1, "silent", None),
+        (6, "RUNNING", 1, "silent", Remedy.KILL),
+    ],
     "another process has its own grace": [
         (0, "RUNNING", 1, None, None),
         (OLD, "RUNNING", 1, "silent", None),
