@@ -44,6 +44,17 @@ def fsync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def write_durably(file: Path, content: bytes) -> None:
+    """Put `content` in the place of `file` in one step: after a power cut, the old or the new one is there, whole."""
+    new = file.with_name(f"{file.name}.new")
+    with new.open("wb") as stream:
+        stream.write(content)
+        stream.flush()
+        os.fsync(stream.fileno())
+    new.replace(file)
+    fsync_folder(file.parent)
+
+
 def _end_with_parent() -> None:
     """Let the kernel kill this process when its parent dies.
 

@@ -7,10 +7,9 @@ it, and spends a budget that survives the reboot, so that a box that no reboot c
 import contextlib
 import enum
 import json
-import os
 from pathlib import Path
 
-from pivision import heartbeat
+from pivision import heartbeat, program
 
 HEALINGS = 5
 """So many healings of one program in a row, and the tree is next."""
@@ -84,18 +83,8 @@ class Ladder:
             "last_tree": round(self._last_tree, 1),
             "reboots": self._reboots,
         }
-        new = self._file.with_suffix(".new")
         try:
-            with new.open("wb") as file:
-                file.write(json.dumps(memory).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(self._file)
-            folder = os.open(self._file.parent, os.O_RDONLY | os.O_DIRECTORY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            program.write_durably(self._file, json.dumps(memory).encode())
         except OSError:
             return False
         return True

@@ -6,7 +6,6 @@ Delivered by a thread of their own, so that a slow other side does not keep heal
 import contextlib
 import json
 import logging
-import os
 import socket
 import threading
 import urllib.error
@@ -46,12 +45,7 @@ class Notices:
             for old in self._waiting()[: -KEPT + 1]:
                 old.unlink(missing_ok=True)
             notice = {"box": socket.gethostname(), **event._asdict()}
-            new = self._outbox / f"{event.number:08}.new"
-            with new.open("wb") as file:
-                file.write(json.dumps(notice).encode())
-                file.flush()
-                os.fsync(file.fileno())
-            new.replace(new.with_suffix(".json"))
+            program.write_durably(self._outbox / f"{event.number:08}.json", json.dumps(notice).encode())
         self._news.set()
 
     def _waiting(self) -> list[Path]:

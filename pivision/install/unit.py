@@ -5,7 +5,7 @@ import os
 import re
 from pathlib import Path
 
-from pivision import unit_text
+from pivision import program, unit_text
 from pivision.errors import InstallationFailed
 from pivision.install.account import Account
 from pivision.install.place import Place
@@ -72,7 +72,7 @@ def write(text: str, file: Path = FILE) -> None:
         os.fsync(stream.fileno())
     new.chmod(0o644)
     new.replace(file)
-    _sync_folder(file.parent)
+    program.fsync_folder(file.parent)
 
 
 def remove(file: Path) -> None:
@@ -80,7 +80,7 @@ def remove(file: Path) -> None:
     file.unlink(missing_ok=True)
     if file.parent != SYSTEM and not any(file.parent.iterdir()):
         file.parent.rmdir()
-    _sync_folder(SYSTEM)
+    program.fsync_folder(SYSTEM)
 
 
 def systemctl(root: Account, *arguments: str, timeout_seconds: float = 60.0) -> None:
@@ -109,11 +109,3 @@ def _read(file: Path) -> str:
         return file.read_text(encoding="utf-8")
     except FileNotFoundError:
         return ""
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
