@@ -23,6 +23,7 @@ import zxingcpp
 from pivision import tokens
 from pivision.config import Settings
 from pivision.errors import NotRunning
+from pivision.port import reachable_host
 from pivision.supervision import Program, Supervisor, Unreachable
 
 _TASKS = 6  # around each fault: half of them before, half of them while the box mends itself
@@ -151,7 +152,7 @@ class Drill:
     def _request(self, method: str, path: str, body: bytes | None = None) -> tuple[int, Any]:
         """Status and content; 0 when there was no answer."""
         headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "image/png"}
-        host = "127.0.0.1" if self._settings.host in ("0.0.0.0", "::") else self._settings.host  # noqa: S104
+        host = reachable_host(self._settings.host)
         connection = http.client.HTTPConnection(host, self._settings.port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request(method, path, body, headers)

@@ -12,6 +12,7 @@ from pivision.errors import PortTaken
 
 _LISTEN = "0A"  # include/net/tcp_states.h
 _UNIT = re.compile(r"([^/]+\.service)(?:/|$)", re.MULTILINE)
+_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 _COMMAND_WORDS = 4  # enough to know a program by; an argument further behind may be long, or a secret
 
 
@@ -50,20 +51,37 @@ def holder(port: int) -> Holder | None:
     return _described(pids[0]) if pids else Holder(None, None, None)
 
 
+def reachable_host(host: str) -> str:
+    """Where this machine reaches a server that listens on `host`."""
+    return "127.0.0.1" if host in _ANY_ADDRESS else host
+
+
+def is_free(host: str, port: int) -> bool:
+    """Whether `host`:`port` can be listened on; "" is every address of IPv4."""
+    with contextlib.suppress(OSError):
+        _try_to_bind(host, port)
+        return True
+    return False
+
+
 def require_free(host: str, port: int) -> None:
     """Raise PortTaken, which names the holder, if `host`:`port` cannot be listened on."""
+    try:
+        _try_to_bind(host, port)
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise PortTaken(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+        found = holder(port)
+        if found is None:
+            raise PortTaken(f"port {port} is held by a process that does not listen (sudo ss -antp)") from None
+        raise PortTaken(f"port {port} is held by {found}; stop it with: {found.stop_command}") from None
+
+
+def _try_to_bind(host: str, port: int) -> None:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno != errno.EADDRINUSE:
-                raise PortTaken(f"{host}:{port} cannot be listened on: {error.strerror}") from None
-            found = holder(port)
-            if found is None:
-                raise PortTaken(f"port {port} is held by a process that does not listen (sudo ss -antp)") from None
-            raise PortTaken(f"port {port} is held by {found}; stop it with: {found.stop_command}") from None
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as waitress binds
+        probe.bind((host, port))
 
 
 def _listening(port: int) -> Iterator[str]:

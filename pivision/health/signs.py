@@ -1,22 +1,20 @@
 """The signs of life: the server's answer on its port, each worker's heartbeat, and the folders that all live in."""
 
-import contextlib
 import http.client
-import socket
 from pathlib import Path
 
 from pivision import heartbeat
+from pivision.port import is_free, reachable_host
 from pivision.supervision import Program
 
 _TIMEOUT_SECONDS = 2.0
-_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 
 
 class Signs:
     """Looks at what the programs show of themselves; each look ends within two seconds."""
 
     def __init__(self, host: str, port: int, run_dir: Path) -> None:
-        self.address = ("127.0.0.1" if host in _ANY_ADDRESS else host, port)
+        self.address = (reachable_host(host), port)
         self._run_dir = run_dir
 
     def complaint(self, running: Program) -> str | None:
@@ -33,11 +31,7 @@ class Signs:
 
     def is_port_free(self) -> bool:
         """Whether the server could listen."""
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as waitress binds
-            probe.bind(("", self.address[1]))
-            return True
-        return False
+        return is_free("", self.address[1])
 
     def _poll_server(self) -> str | None:
         connection = http.client.HTTPConnection(*self.address, timeout=_TIMEOUT_SECONDS)
