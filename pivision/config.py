@@ -67,6 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     data_dir: Path = ROOT / "data"  # the database and the images: what must not be lost
     log_dir: Path = ROOT / "logs"
+    models_dir: Path = ROOT / "models"  # apart from the data: nothing in it can be lost
     run_dir: Path = msgspec.field(
         default_factory=_default_run_dir
     )  # sockets, locks, heartbeats: worthless after a reboot
@@ -88,6 +89,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     backups_kept: Annotated[int, Meta(ge=1, le=100)] = 3  # whole copies of the database; the pictures are not in them
     backup_hours: Annotated[float, Meta(gt=0, le=8760)] = 6.0  # of running time; skipped when nothing has changed
     disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 << 20  # kept free for everything else on the disk
+
+    model_mirror: str = ""  # a folder or an address that has the models' files; empty: where they come from
+    models_at_start: str = ""  # operations whose models are loaded at once and not on first use, with commas
 
     stopped_seconds: Annotated[float, Meta(ge=0, le=31_536_000)] = 300.0  # then a stopped program is started; 0: never
     reboots_max: Annotated[int, Meta(ge=0, le=10)] = 0  # by health, until a day without trouble; 0: it never reboots

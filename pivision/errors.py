@@ -77,6 +77,20 @@ class TaskStateConflict(PiVisionError):
     remedy = "Read the task's state; docs/state_machine.md shows what is possible from there."
 
 
+class ModelMissing(PiVisionError):
+    """The model that this operation needs is not installed."""
+
+    code, status = "model-missing", 409
+    remedy = "Run the command that the detail names, in the project's folder, and send the request again."
+
+
+class ModelUnusable(PiVisionError):
+    """The model that this operation needs is damaged, or cannot be loaded here."""
+
+    code, status = "model-unusable", 409
+    remedy = "Install it again with `python -m pivision models install NAME`, or choose another model."
+
+
 class UploadTooLarge(PiVisionError):
     """The upload is larger than this machine takes."""
 
@@ -269,6 +283,13 @@ class NotRunning(PiVisionError):
 
     code = "not-running"
     remedy = "Start it: sudo systemctl start pivision; or, in a terminal: make run."
+
+
+class DownloadFailed(PiVisionError):
+    """A model could not be downloaded."""
+
+    code = "download-failed"
+    remedy = "Run the same command again: it goes on where it stopped. PIVISION_MODEL_MIRROR names another source."
 
 
 # What stops an installation

@@ -26,4 +26,6 @@ def run(call: OperationCall, frame: Frame) -> msgspec.Struct:
     Raises OutOfMemory, OperationFailed.
     """
     with translated(f"{call.name} on {frame.shape[1]} x {frame.shape[0]} pixels", OperationFailed):
+        if call.name not in _FUNCTIONS:
+            raise OperationFailed(f"there is no {call.name} yet")
         return _FUNCTIONS[call.name](frame, call.params)

@@ -3,7 +3,8 @@
 import cv2
 import zxingcpp
 
-from pivision.operations import Code, CodesParams, CodesResult, Point
+from pivision.operations.codes import Code, CodesParams, CodesResult
+from pivision.operations.geometry import Point
 from pivision.vision.frame import Frame
 
 
@@ -24,6 +25,7 @@ def _code(barcode: zxingcpp.Barcode) -> Code:
     top_left, top_right, bottom_right, bottom_left = (Point(float(corner.x), float(corner.y)) for corner in corners)
     return Code(
         text=barcode.text,
+        bytes=barcode.bytes,
         format=barcode.format.name,
         corners=(top_left, top_right, bottom_right, bottom_left),
         orientation_degrees=barcode.orientation,

@@ -3,7 +3,7 @@
 import cv2
 import numpy as np
 
-from pivision.operations import Exposure, QualityParams, QualityResult
+from pivision.operations.quality import Exposure, QualityParams, QualityResult
 from pivision.vision.frame import Frame
 
 _MEASURED_SIDE_PX = 1024  # sharpness depends on the resolution, so larger pictures are measured at this one
@@ -35,6 +35,8 @@ def measure_quality(frame: Frame, params: QualityParams) -> QualityResult:
             underexposed=min(1.0, float(histogram[: params.shadow_level + 1].sum())),
             overexposed=min(1.0, float(histogram[params.highlight_level :].sum())),
         ),
+        is_covered=False,
+        is_frozen=None,
     )
 
 

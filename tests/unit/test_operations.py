@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from pivision import operations
 from pivision.errors import InvalidJson, InvalidParameter, InvalidRequest, PiVisionError, UnknownOperation
-from pivision.operations import OPERATIONS, CodesParams, OperationCall, QualityParams
+from pivision.operations import OPERATIONS, OperationCall
+from pivision.operations.codes import CodesParams
+from pivision.operations.quality import QualityParams
 
 CODES = OperationCall("codes", CodesParams())
 QUALITY = OperationCall("quality", QualityParams())
@@ -69,7 +71,7 @@ DEEP = "[" * 30_000 + "]" * 30_000
         (DEEP, InvalidRequest, ""),
         ('[{"name": "codes", "params": {"formats": ' + DEEP + "}}]", InvalidJson, ""),
         ('[{"name": "codes", "params": {"formats": ' + DEEP[:30_000], InvalidJson, ""),
-        ("faces", UnknownOperation, "'faces'"),
+        ("smiles", UnknownOperation, "'faces'"),
         ("Codes", UnknownOperation, "codes, quality"),
         (b"\xff\xfe", UnknownOperation, ""),
         ('["codes", "faces"]', UnknownOperation, "'faces'"),

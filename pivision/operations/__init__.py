@@ -2,77 +2,21 @@
 
 The API's schemas and error messages come from these types; the worker's functions in `vision` fill them in. Coordinates
 are pixels of the upright image, with the origin at its top left corner. No OpenCV and no NumPy here: the server imports
-this file.
+this.
 """
 
-from typing import Annotated, Literal
-
 import msgspec
-from msgspec import Meta
 
 from pivision.errors import InvalidJson, InvalidParameter, InvalidRequest, UnknownOperation
-
-CodeFormat = Literal[
-    "Aztec", "Codabar", "Code128", "Code39", "Code93", "DXFilmEdge", "DataBar", "DataBarExp", "DataBarLtd",
-    "DataMatrix", "EAN13", "EAN8", "ITF", "MaxiCode", "MicroPDF417", "MicroQRCode", "PDF417", "QRCode", "RMQRCode",
-    "Telepen", "UPCA", "UPCE",
-]  # fmt: skip
-Level = Annotated[int, Meta(ge=0, le=255)]
-Fraction = Annotated[float, Meta(ge=0, le=1)]
-
-
-class Point(msgspec.Struct, frozen=True):
-    """A point of the upright image, in pixels."""
-
-    x: float
-    y: float
-
-
-class CodesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to look for."""
-
-    formats: Annotated[
-        tuple[CodeFormat, ...], Meta(max_length=32, description="Only these formats; empty: every format.")
-    ] = ()
-
-
-class Code(msgspec.Struct, frozen=True):
-    """One code that was read."""
-
-    text: str
-    format: str  # as zxing-cpp names it, for example QRCode or EAN13
-    corners: tuple[Point, Point, Point, Point]  # top left, top right, bottom right, bottom left, as the code stands
-    orientation_degrees: int  # how far the code is turned clockwise, -180 to 180
-
-
-class CodesResult(msgspec.Struct, frozen=True):
-    """Every code in the picture; empty when there is none."""
-
-    codes: tuple[Code, ...]
-
-
-class QualityParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Where shadows and highlights begin."""
-
-    shadow_level: Annotated[Level, Meta(description="Grey levels up to this one count as under-exposed.")] = 10
-    highlight_level: Annotated[Level, Meta(description="Grey levels from this one on count as over-exposed.")] = 245
-
-
-class Exposure(msgspec.Struct, frozen=True):
-    """How much of the picture is lost in shadows and highlights."""
-
-    underexposed: Fraction
-    overexposed: Fraction
-    verdict: Literal["good", "dark", "bright", "high-contrast"]
-
-
-class QualityResult(msgspec.Struct, frozen=True):
-    """How good the picture is, whatever is on it."""
-
-    sharpness: Annotated[float, Meta(ge=0)]  # variance of the Laplacian; below about 100 most pictures look blurred
-    brightness: Fraction  # mean grey level
-    contrast: Fraction  # standard deviation of the grey levels, 1 is half black and half white
-    exposure: Exposure
+from pivision.operations.annotate import AnnotateParams, AnnotateResult
+from pivision.operations.codes import CodesParams, CodesResult
+from pivision.operations.faces import FacesParams, FacesResult
+from pivision.operations.markers import MarkersParams, MarkersResult
+from pivision.operations.motion import MotionParams, MotionResult
+from pivision.operations.objects import ObjectsParams, ObjectsResult
+from pivision.operations.people import PeopleParams, PeopleResult
+from pivision.operations.quality import QualityParams, QualityResult
+from pivision.operations.text import TextParams, TextResult
 
 
 class Operation(msgspec.Struct, frozen=True):
@@ -87,8 +31,28 @@ class Operation(msgspec.Struct, frozen=True):
 OPERATIONS: dict[str, Operation] = {
     operation.name: operation
     for operation in (
-        Operation("codes", "Reads every barcode and 2-D code in the picture.", CodesParams, CodesResult),
-        Operation("quality", "Measures sharpness, brightness, contrast and exposure.", QualityParams, QualityResult),
+        Operation("codes", "Reads every barcode and 2-D code.", CodesParams, CodesResult),
+        Operation("faces", "Finds faces, with eyes, nose and mouth.", FacesParams, FacesResult),
+        Operation(
+            "objects", "Finds things of everyday life, or those of a model of your own.", ObjectsParams, ObjectsResult
+        ),
+        Operation("people", "Counts people and says where they are.", PeopleParams, PeopleResult),
+        Operation(
+            "markers", "Finds ArUco and AprilTag markers, and where they are in space.", MarkersParams, MarkersResult
+        ),
+        Operation(
+            "motion",
+            "Tells what has changed since the source's picture before.",
+            MotionParams,
+            MotionResult,
+        ),
+        Operation(
+            "quality", "Measures sharpness and exposure; tells a covered or frozen lens.", QualityParams, QualityResult
+        ),
+        Operation("text", "Reads printed text.", TextParams, TextResult),
+        Operation(
+            "annotate", "Draws what the others have found on the picture, as a JPEG.", AnnotateParams, AnnotateResult
+        ),
     )
 }
 
@@ -124,6 +88,8 @@ def parse(text: str | bytes) -> tuple[OperationCall, ...]:
     names = [call.name for call in calls]
     if len(set(names)) < len(names):
         raise InvalidRequest("`operations` names an operation twice; the result has one entry for each operation")
+    if names == ["annotate"]:
+        raise InvalidRequest("`annotate` draws what other operations find: name at least one of them, too")
     return tuple(_checked(call) for call in calls)
 
 

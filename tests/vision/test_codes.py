@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pivision import picture
-from pivision.operations import Code, CodesParams
+from pivision.operations.codes import Code, CodesParams
 from pivision.vision import frame
 from pivision.vision.codes import read_codes
 from tests.unit.conftest import encoded

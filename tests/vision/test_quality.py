@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pivision.operations import QualityParams, QualityResult
+from pivision.operations.quality import QualityParams, QualityResult
 from pivision.vision.frame import Frame, decode
 from pivision.vision.quality import measure_quality
 

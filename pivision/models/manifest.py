@@ -1,0 +1,48 @@
+"""An owner's own model: NAME.toml beside its .onnx file says how it is read.
+
+# models/parcels.toml
+file = "parcels.onnx"
+family = "yolox"             # or "nanodet"
+input_side_px = 416
+labels = ["parcel", "letter"]
+"""
+
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pivision.errors import ModelUnusable
+from pivision.models.catalogue import CATALOGUE
+from pivision.models.model import Model
+from pivision.operations.objects import Label
+
+_TAKEN = {model.name for model in CATALOGUE}
+
+
+class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What NAME.toml holds."""
+
+    file: Annotated[str, Meta(pattern=r"^[^/]+\.onnx$")]
+    family: Literal["nanodet", "yolox"]
+    input_side_px: Annotated[int, Meta(ge=32, le=2048, multiple_of=32)]
+    labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=10_000)]
+
+
+def files(folder: Path) -> list[Path]:
+    """The manifests in `folder`, by name."""
+    return sorted(folder.glob("*.toml"))
+
+
+def read(file: Path) -> Model:
+    """The model that a manifest describes. Raises ModelUnusable when it says something wrong."""
+    try:
+        told = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Manifest)
+        model = {"name": file.stem, "operation": "objects", "origin": None, **msgspec.structs.asdict(told)}
+        if file.stem in _TAKEN:
+            raise ModelUnusable(f"{file}: the catalogue has a model of this name; rename the file")
+        return msgspec.convert(model, Model)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+        raise ModelUnusable(f"{file}: {error}") from None

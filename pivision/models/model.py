@@ -1,0 +1,32 @@
+"""What is known of a model: its file, who made it, and how its numbers are read."""
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from pivision.operations.objects import Label, ModelName
+
+Family = Literal["yunet", "nanodet", "yolox"]
+"""How a network's output is decoded; pivision/vision has one file for each."""
+
+
+class Origin(msgspec.Struct, frozen=True):
+    """Where a catalogue model's file comes from, and what it must be, to the byte."""
+
+    url: str
+    size_bytes: int
+    sha256: str
+    licence: str
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """One model."""
+
+    name: ModelName
+    operation: Literal["faces", "objects"]
+    family: Family
+    file: str  # its name in the folder of models
+    labels: tuple[Label, ...]  # in the order of the network's classes
+    input_side_px: Annotated[int, Meta(ge=32, le=2048, multiple_of=32)]  # of the square picture that the network takes
+    origin: Origin | None  # None: the owner's own
