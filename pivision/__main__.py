@@ -38,6 +38,19 @@ def _doctor(options: argparse.Namespace) -> None:
     sys.exit(doctor.main(options))
 
 
+def _models(options: argparse.Namespace) -> None:
+    from pivision import config, model_commands
+
+    settings = config.load()
+    if options.action == "install":
+        sys.exit(0 if model_commands.install(settings, options.names) else 1)
+    if options.action == "remove":
+        model_commands.remove(settings, options.names)
+        return
+    for line in model_commands.listing(settings):
+        print(line)
+
+
 def _drill(options: argparse.Namespace) -> None:
     from pivision import config, drill
 
@@ -105,6 +118,14 @@ def main() -> None:
     restore = command("restore", _restore, "put such a file in the place of what is there; that is moved aside")
     restore.add_argument("file", type=Path)
     doctor.add_arguments(command("doctor", _doctor, "say what is wrong with this machine, and what mends it"))
+    models = command("models", _models, "say which models there are, install and remove them")
+    actions = models.add_subparsers(dest="action", metavar="install|remove")
+    install = actions.add_parser("install", help="download models and see whether OpenCV can load them")
+    install.add_argument(
+        "names", nargs="*", metavar="NAME", help="of a model, or of an operation (default: faces objects)"
+    )
+    remove = actions.add_parser("remove", help="delete a model's file")
+    remove.add_argument("names", nargs="+", metavar="NAME")
     installer.add_to(commands)
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 
@@ -113,6 +134,14 @@ def main() -> None:
         options.does(options)
     except PiVisionError as error:
         sys.exit(f"pivision: {error} [{error.code}]\n{error.remedy}")
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] == "pivision":
+            raise
+        sys.exit(
+            f"pivision: this Python has no {error.name}; .venv/bin/python has, after make run or sudo make install"
+        )
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import os
 from pathlib import Path
 
 import msgspec
@@ -25,10 +26,14 @@ class Abilities(msgspec.Struct, frozen=True):
     text: bool  # the package that reads text
     models: dict[str, str | None]  # those that were tried, by the identity of their file: None, or why they do not load
 
+    def stand_ins(self) -> dict[str, str]:
+        """What OpenCV itself has in place of a model, by operation; nothing since 5.0."""
+        return {**({"faces": "Haar cascade"} if self.haar else {}), **({"people": "HOG"} if self.hog else {})}
+
 
 def publish(run_dir: Path, abilities: Abilities) -> None:
-    """Tell the server."""
-    new = run_dir / f"{_FILE}.new"
+    """Tell the server. Several workers may do so at once, so each writes a file of its own first."""
+    new = run_dir / f"{_FILE}.{os.getpid()}"
     new.write_bytes(msgspec.json.encode(abilities))
     new.replace(run_dir / _FILE)
 
@@ -49,7 +54,7 @@ def require(call: OperationCall, models: Models, abilities: Abilities | None) ->
     try:
         chosen = _chosen(call, models)
     except ModelMissing:
-        if abilities is None or not _has_stand_in(call.name, abilities):
+        if not _has_stand_in(call.name, abilities):
             raise
         return None
     if chosen is not None and abilities is not None and (fault := abilities.models.get(chosen.identity)):
@@ -75,5 +80,5 @@ def _chosen(call: OperationCall, models: Models) -> Installed | None:
     return None
 
 
-def _has_stand_in(operation: str, abilities: Abilities) -> bool:
-    return {"faces": abilities.haar, "people": abilities.hog}.get(operation, False)
+def _has_stand_in(operation: str, abilities: Abilities | None) -> bool:
+    return operation in (("faces", "people") if abilities is None else abilities.stand_ins())

@@ -16,6 +16,8 @@ from typing import NoReturn
 from pivision import port, program, tokens
 from pivision.config import ROOT, ROOT_NOTE, Settings
 from pivision.health import deaths, folders
+from pivision.models import Models, starter
+from pivision.models.progress import Progress
 from pivision.supervision import Supervisor, Unreachable
 
 CONF = ROOT / "conf" / "supervisord.conf"
@@ -26,8 +28,9 @@ _RUN_TOKEN = "run"  # noqa: S105  # the name of the token
 def run(settings: Settings, unattended: bool) -> NoReturn:
     """Become supervisord, which starts the programs.
 
-    Attended, the port must be free, and a fresh token is made and printed. Unattended, at boot, there is nobody to read
-    it, and a port that is held is health's business: the server starts once it is free.
+    Attended, the port must be free, models that are missing are downloaded if they can be, and a fresh token is made
+    and printed. Unattended, at boot, there is nobody to read it, and a port that is held is health's business: the
+    server starts once it is free.
     Raises PortTaken.
     """
     os.umask(0o077)  # supervisord in the foreground ignores its own setting
@@ -37,6 +40,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
     if not unattended:
         port.require_free(settings.host, settings.port)
         port.require_free("127.0.0.1", settings.supervisor_port)
+        _bring_models(settings)
         _greet(settings)
     environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
     (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
@@ -61,6 +65,13 @@ def _hasten(socket: Path) -> None:
                 break
             time.sleep(0.02)
     os._exit(0)
+
+
+def _bring_models(settings: Settings) -> None:
+    """Try once: what needs no model works without them, and a box without a network must start, too."""
+    attempt = starter.try_once(Models(settings.models_dir), settings.model_mirror, Progress())
+    if attempt.remedy:
+        print(attempt.remedy, file=sys.stderr, flush=True)
 
 
 def _greet(settings: Settings) -> None:

@@ -33,6 +33,9 @@ _NOT_SETTINGS = {
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
 _LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first
 
+_MODEL_USERS = ("faces", "objects", "people", "text")
+_MIRROR_SCHEMES = ("http", "https", "file")
+
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
@@ -112,6 +115,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """The folder of the token hashes and of supervisord's web password."""
         return self.data_dir / "secrets"
 
+    @property
+    def operations_at_start(self) -> list[str]:
+        """What `models_at_start` names."""
+        return [name for word in self.models_at_start.split(",") if (name := word.strip())]
+
     def environment(self) -> dict[str, str]:
         """Every setting as the PIVISION_* variable that would bring it about."""
         return {_PREFIX + name.upper(): str(getattr(self, name)) for name in self.__struct_fields__}
@@ -161,6 +169,8 @@ def _converted(values: dict[str, Any], origins: dict[str, str]) -> Settings:
             if types[key] is Path:
                 path = ROOT / Path(msgspec.convert(value, str)).expanduser()
                 converted[key] = Path(os.path.normpath(path))  # so that one folder has one name
+            elif key == "model_mirror" and isinstance(value, str) and value and "://" not in value:
+                converted[key] = os.path.normpath(ROOT / Path(value).expanduser())  # a folder
             else:
                 converted[key] = msgspec.convert(value, types[key], strict=not from_environment)
         except msgspec.ValidationError as error:
@@ -180,3 +190,11 @@ def _refuse_contradictions(settings: Settings, origins: dict[str, str]) -> None:
         refuse("run_dir", f"{settings.run_dir} is too long for a Unix socket below it; choose a shorter path")
     if len({settings.data_dir, settings.log_dir, settings.run_dir}) < 3:
         refuse("run_dir", "data_dir, log_dir and run_dir must be three different folders")
+    if settings.models_dir in (settings.data_dir, settings.log_dir, settings.run_dir):
+        refuse("models_dir", "must be another folder than data_dir, log_dir and run_dir")
+    scheme, is_address, _ = settings.model_mirror.partition("://")
+    if is_address and scheme not in _MIRROR_SCHEMES:
+        refuse("model_mirror", f"must be a folder, or an address that begins with {', '.join(_MIRROR_SCHEMES)}")
+    for name in settings.operations_at_start:
+        if name not in _MODEL_USERS:
+            refuse("models_at_start", f"{name!r} is none of {', '.join(_MODEL_USERS)}")

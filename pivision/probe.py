@@ -4,14 +4,20 @@ The doctor, which has no packages, asks it in a process of its own. Each questio
 OpenCV that dies at its import does not take the others along.
 """
 
+import contextlib
+import importlib
 import importlib.metadata
 import json
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pivision.errors import DatabaseBusy, PiVisionError
+from pivision.errors import DatabaseBusy, ModelMissing, ModelUnusable, PiVisionError
+
+if TYPE_CHECKING:
+    from pivision.models import Models
 
 _OPENCV_PARTS = (
     "CascadeClassifier",
@@ -31,6 +37,7 @@ _OPENCV_PARTS = (
 """What comes and goes between the versions and builds of OpenCV."""
 
 _QUICK_CHECK_LINES = 5
+_TRIAL_SECONDS = 60.0  # for all of them, on a Pi
 
 
 def settings() -> dict[str, str]:
@@ -60,6 +67,47 @@ def packages() -> dict[str, tuple[str, str | None]]:
     return {name: (pinned, _installed(name)) for name, pinned in pins}
 
 
+def models() -> dict[str, Any]:
+    """Who looks for each operation that needs a model, and what is wrong with the models that are there.
+
+    `looks`: a model's name, or what OpenCV has itself, or null. `damaged`, `unloadable`, `incomplete` (own models
+    without their file): what is wrong, by the model's name. `manifests`: the same for manifests that describe none.
+    """
+    from pivision.models import inventory
+    from pivision.vision import opencv
+
+    there = _models()
+    entries = inventory.entries(there)
+    stand_ins = {}
+    if opencv.face_cascade():
+        stand_ins["faces"] = "Haar cascade"
+    if opencv.has_people_detector():
+        stand_ins["people"] = "HOG"
+    return {
+        "looks": {**inventory.who_looks(there, stand_ins), "text": inventory.text_reader()},
+        "damaged": {model.name: fault for model, state, fault in entries if state == "damaged"},
+        "incomplete": {model.name: fault for model, _, fault in entries if fault and model.origin is None},
+        "unloadable": unloadable(*(model.name for model, state, _ in entries if state == "installed")),
+        "manifests": list(inventory.wrong_manifests(there).values()),
+    }
+
+
+def unloadable(*names: str) -> dict[str, str]:
+    """Why this OpenCV cannot load some of these models, by their names; those that it can are left out."""
+    try:
+        trial = importlib.import_module("pivision.vision.trial")
+    except ModuleNotFoundError:
+        return {}
+    there = _models()
+    verdicts = trial.tried(there.folder, list(names), _TRIAL_SECONDS)
+    faults = {}
+    for model in there.known():
+        with contextlib.suppress(ModelMissing, ModelUnusable):
+            if model.name in names and (fault := verdicts.get(there.require(model).identity)):
+                faults[model.name] = fault
+    return faults
+
+
 def database(file: str) -> list[str]:
     """What is wrong with a database file; nothing is written into it, and a running appliance goes on meanwhile."""
     import apsw
@@ -79,6 +127,13 @@ def database(file: str) -> list[str]:
     return [str(line) for (line,) in found if line != "ok"]
 
 
+def _models() -> "Models":
+    from pivision import config
+    from pivision.models import Models
+
+    return Models(config.load().models_dir)
+
+
 def _has(module: Any, part: str) -> bool:
     for name in part.split("."):
         module = getattr(module, name, None)
@@ -94,7 +149,8 @@ def _installed(package: str) -> str | None:
 
 def main() -> None:
     """Answer the question on the command line; what goes wrong is one line on standard error."""
-    questions = {function.__name__: function for function in (settings, opencv, sqlite, packages, database)}
+    asked = (settings, opencv, sqlite, packages, models, unloadable, database)
+    questions: dict[str, Callable[..., Any]] = {function.__name__: function for function in asked}
     try:
         json.dump(questions[sys.argv[1]](*sys.argv[2:]), sys.stdout)
     except (PiVisionError, ImportError) as error:

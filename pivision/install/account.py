@@ -1,4 +1,4 @@
-"""A user of this machine, and commands run as that user: bounded in time, with nothing of the caller's environment."""
+"""A user of this machine, and commands run as that user: bounded in time, and not in the caller's environment."""
 
 import os
 import pwd
@@ -71,8 +71,13 @@ class Account(NamedTuple):
             "DEBIAN_FRONTEND": "noninteractive",
             "GIT_TERMINAL_PROMPT": "0",  # git must fail, not ask for a password
             "PYTHONUNBUFFERED": "1",
-            **{name: value for name, value in os.environ.items() if name.lower().endswith("_proxy")},
+            **{name: value for name, value in os.environ.items() if _tells_source(name)},
         }
+
+
+def _tells_source(variable: str) -> bool:
+    """Whether it says where downloads come from, which the caller knows best."""
+    return variable.lower().endswith("_proxy") or variable == "PIVISION_MODEL_MIRROR"
 
 
 def named(name: str) -> Account:

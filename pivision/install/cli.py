@@ -65,6 +65,8 @@ def _install(options: argparse.Namespace) -> None:
         upgrade.refuse_while_undecided()
     checks.require_no_rivals(installation.steps, fix=options.fix, without_asking=options.yes)
     installation.install()
+    if not options.on_trial:
+        installation.bring_models()
     if not (options.dry_run or options.on_trial):
         installation.greet()
 
@@ -76,6 +78,7 @@ def _upgrade(options: argparse.Namespace) -> None:
     if options.back:
         upgrade.back(installation)
     elif upgrade.upgrade(installation, options.to) and not options.dry_run:
+        installation.bring_models()
         installation.greet()
 
 

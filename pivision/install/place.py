@@ -14,6 +14,7 @@ class Place(NamedTuple):
     port: int = 8080
     data_dir: Path = ROOT / "data"
     log_dir: Path = ROOT / "logs"
+    models_dir: Path = ROOT / "models"
     reboots_max: int = 0  # above 0, health may reboot the machine
 
     @property
@@ -31,4 +32,5 @@ class Place(NamedTuple):
 def read(answer: str) -> Place:
     """The place that `pivision.install.prepare` has printed."""
     said = json.loads(answer)
-    return Place(said["host"], said["port"], Path(said["data_dir"]), Path(said["log_dir"]), said["reboots_max"])
+    data_dir, log_dir, models_dir = (Path(said[name]) for name in ("data_dir", "log_dir", "models_dir"))
+    return Place(said["host"], said["port"], data_dir, log_dir, models_dir, said["reboots_max"])

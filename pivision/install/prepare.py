@@ -2,7 +2,8 @@
 
 `python -m pivision.install.prepare` prints the settings that count, as JSON. With a word behind it: `secrets` makes the
 web password and the owner's access token where they are missing, and prints the files, never what is in them;
-`database-copy` and `database-back` serve an upgrade.
+`database-copy` and `database-back` serve an upgrade; `models` tries once to install those that are missing, from the
+folder behind it unless there is a mirror.
 """
 
 import json
@@ -13,6 +14,9 @@ from pivision import appliance, config, program, tokens
 from pivision.errors import PiVisionError
 from pivision.install import database
 from pivision.install.place import Place
+from pivision.install.steps import Steps
+from pivision.models import Models, starter
+from pivision.models.progress import Progress
 
 _TOKEN_NAME = "owner"  # noqa: S105  # a name
 
@@ -29,7 +33,7 @@ def main() -> None:
 
 
 def _done(settings: config.Settings, question: list[str]) -> list[str]:
-    place = Place(settings.host, settings.port, settings.data_dir, settings.log_dir, settings.reboots_max)
+    place = Place(**{name: getattr(settings, name) for name in Place._fields})
     match question:
         case ["secrets"]:
             return _make_secrets(settings, place)
@@ -38,6 +42,9 @@ def _done(settings: config.Settings, question: list[str]) -> list[str]:
             return []
         case ["database-back"]:
             return [line for line in [database.put_back(settings)] if line]
+        case ["models", *other_mirror]:
+            _bring_models(settings, *other_mirror)
+            return []
         case _:
             return [json.dumps(place._asdict(), default=str)]
 
@@ -54,6 +61,19 @@ def _make_secrets(settings: config.Settings, place: Place) -> list[str]:
         new.replace(place.token_file)
         made.append(f"access token {_TOKEN_NAME!r}: {place.token_file}")
     return made
+
+
+def _bring_models(settings: config.Settings, other_mirror: str = "") -> None:
+    """Say what came of it as a step of the installation, which goes on either way."""
+    steps, models = Steps(is_dry_run=False), Models(settings.models_dir)
+    if not starter.missing(models):
+        steps.already(f"models in {settings.models_dir}")
+        return
+    attempt = starter.try_once(models, settings.model_mirror or other_mirror, Progress())
+    for path in attempt.installed:
+        steps.taken(f"model {path}")
+    if attempt.remedy:
+        steps.warn(attempt.remedy)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ from pivision.install.venv import ROOT
 
 _SECONDS = 120.0
 _VENV_SECONDS = 3 * 3600.0
+_MODELS_SECONDS = 3600.0  # a slow line; without any, it ends within seconds
 
 
 class Installation:
@@ -96,12 +97,10 @@ class Installation:
             raise
 
     def make_folders(self, where: Place) -> None:
-        """data/ and logs/, for the service's user alone."""
+        """data/ and logs/, for the service's user alone, and models/, which everybody may read."""
         for folder in (where.data_dir, where.log_dir):
             if not folder.is_dir():
-                owned: Command = ["-o", self.user.name, "-g", str(self.user.gid), folder]
-                make: Command = ["install", "-d", "-m", "0700", *owned]
-                self.steps.take(f"folder {folder} for {self.user.name}", partial(self.root.run, make, _SECONDS))
+                self._make_folder(folder, "0700")
             elif folder.stat().st_uid != self.user.uid or folder.stat().st_mode & 0o077:
                 raise InstallationFailed(
                     f"{folder} must be {self.user.name}'s alone: sudo chown -R {self.user.name}: {folder}"
@@ -109,6 +108,10 @@ class Installation:
                 )
             else:
                 self.steps.already(f"folder {folder}")
+        if where.models_dir.is_dir():
+            self.steps.already(f"folder {where.models_dir}")
+        else:
+            self._make_folder(where.models_dir, "0755")
 
     def make_secrets(self, where: Place) -> None:
         """The owner's access token and the web page's password; both stay as they are once they are there."""
@@ -120,6 +123,19 @@ class Installation:
             self.steps.taken(each)
         if not made:
             self.steps.already(f"access token and web password in {where.token_file.parent}")
+
+    def bring_models(self) -> None:
+        """Try once to bring what faces and objects need; the service runs already, and everything else needs none."""
+        if self.steps.is_dry_run:
+            self.steps.taken("models for faces and objects, unless they are there")
+            return
+        folder: Command = [self.wheels] if self.wheels else []
+        try:
+            python = venv.LINK / "bin" / "python"
+            command: Command = [python, "-B", "-m", "pivision.install.prepare", "models", *folder]
+            self.user.attempt(command, _MODELS_SECONDS, cwd=ROOT, is_shown=True)
+        except InstallationFailed as error:
+            self.steps.warn(str(error))
 
     def write_unit(self, where: Place) -> bool:
         """pivision.service and its drop-in; whether anything has changed."""
@@ -205,6 +221,11 @@ class Installation:
             if is_needed:
                 raise
             self.steps.warn(f"{error}; OpenCV comes without windows instead")
+
+    def _make_folder(self, folder: Path, mode: str) -> None:
+        owned: Command = ["-o", self.user.name, "-g", str(self.user.gid), folder]
+        make: Command = ["install", "-d", "-m", mode, *owned]
+        self.steps.take(f"folder {folder} for {self.user.name}", partial(self.root.run, make, _SECONDS))
 
     def _put(self, text: str, file: Path) -> bool:
         if unit.is_written(text, file):

@@ -1,7 +1,6 @@
 """The models: which there are, which are installed, and which one looks. No OpenCV here: the server asks, too."""
 
 import contextlib
-import hashlib
 from pathlib import Path
 
 import msgspec
@@ -9,9 +8,12 @@ import msgspec
 from pivision.errors import ModelMissing, ModelUnusable
 from pivision.models import manifest
 from pivision.models.catalogue import CATALOGUE
-from pivision.models.model import Model
+from pivision.models.model import Model, Origin
 
-INSTALL = "python -m pivision models install"
+COMMAND = ".venv/bin/python -m pivision models"
+"""What lists, installs and removes models, in the project's folder."""
+
+INSTALL = f"{COMMAND} install"
 
 
 class Installed(msgspec.Struct, frozen=True):
@@ -34,22 +36,28 @@ class Models:
 
         Raises ModelMissing, and ModelUnusable for a file that is not what it should be.
         """
-        if name is not None:
-            return self.require(self.named(operation, name))
+        return self.require(self.first(operation, label) if name is None else self.named(operation, name))
+
+    def first(self, operation: str, label: str | None = None) -> Model:
+        """The first whose file is there, in order or not, and which knows `label`. Raises ModelMissing."""
         for model in self.known():
             is_right = model.operation == operation and (label is None or label in model.labels)
             if is_right and (self.folder / model.file).exists():
-                return self.require(model)
+                return model
         raise ModelMissing(f"there is no model for {operation} yet: {INSTALL} {operation}")
 
     def named(self, operation: str, name: str) -> Model:
         """The model of this name, installed or not. Raises ModelMissing, ModelUnusable (a wrong manifest)."""
-        if (file := self.folder / f"{name}.toml").exists():
-            return manifest.read(file)
-        names = [model.name for model in self.known() if model.operation == operation]
-        if name not in names:
-            raise ModelMissing(f"there is no model {name!r} for {operation}; there are: {', '.join(names)}")
-        return next(model for model in self.known() if model.name == name)
+        names = []
+        for model in self.known():
+            if model.operation == operation:
+                if model.name == name:
+                    return model
+                names.append(model.name)
+        for file in manifest.files(self.folder):
+            if file.stem == name:
+                manifest.read(file)  # tells why it is none of those
+        raise ModelMissing(f"there is no model {name!r} for {operation}; there are: {', '.join(names)}")
 
     def known(self) -> tuple[Model, ...]:
         """Those of the catalogue, then the owner's own by name; installed or not. Wrong manifests are left out."""
@@ -69,15 +77,14 @@ class Models:
             raise ModelMissing(f"{path}: {error.strerror}{hint}") from None
         identity = f"{model.file} {status.st_size} {status.st_mtime_ns}"
         if model.origin is not None and identity not in self._verified:
-            if status.st_size != model.origin.size_bytes or _sha256(path) != model.origin.sha256:
+            if not _is_whole(path, model.origin):
                 raise ModelUnusable(f"{path} is damaged or another file: {INSTALL} {model.name}")
             self._verified.add(identity)
         return Installed(model, path, identity)
 
 
-def _sha256(path: Path) -> str:
+def _is_whole(path: Path, origin: Origin) -> bool:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return origin.is_in(path)
     except OSError as error:
         raise ModelUnusable(f"{path}: {error.strerror}") from None

@@ -100,3 +100,8 @@ CATALOGUE: tuple[Model, ...] = (
         ),
     ),
 )
+
+
+def first(operation: str) -> Model:
+    """What `models install OPERATION` installs. Raises StopIteration for an operation without models."""
+    return next(model for model in CATALOGUE if model.operation == operation)

@@ -1,5 +1,7 @@
 """What is known of a model: its file, who made it, and how its numbers are read."""
 
+import hashlib
+from pathlib import Path
 from typing import Annotated, Literal
 
 import msgspec
@@ -18,6 +20,13 @@ class Origin(msgspec.Struct, frozen=True):
     size_bytes: int
     sha256: str
     licence: str
+
+    def is_in(self, file: Path) -> bool:
+        """Whether `file` holds exactly this; all of it is read if its size fits. Raises OSError."""
+        if file.stat().st_size != self.size_bytes:
+            return False
+        with file.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
 
 
 class Model(msgspec.Struct, frozen=True, kw_only=True):

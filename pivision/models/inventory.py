@@ -1,0 +1,68 @@
+"""What is in the folder of models: for people, and for the doctor."""
+
+import importlib.util
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+from pivision.errors import ModelMissing, ModelUnusable
+from pivision.models import Models, manifest
+from pivision.models.model import Model
+
+_TEXT_PACKAGE = "rapidocr"  # it brings its own models
+
+State = Literal["installed", "damaged", "not installed"]
+
+_WHO_LOOKS = {"faces": ("faces", None), "objects": ("objects", None), "people": ("objects", "person")}
+"""For each operation that needs a model: those of which operation can do it, and the label that they must know."""
+
+
+class Entry(NamedTuple):
+    """A model, and how its file is."""
+
+    model: Model
+    state: State
+    fault: str  # empty when it is installed
+
+
+def entries(models: Models) -> list[Entry]:
+    """Every model that is known. Each file is read to its end."""
+    return [_entry(models, model) for model in models.known()]
+
+
+def wrong_manifests(models: Models) -> dict[Path, str]:
+    """What is wrong with those that describe no model."""
+    wrong = {}
+    for file in manifest.files(models.folder):
+        try:
+            manifest.read(file)
+        except ModelUnusable as error:
+            wrong[file] = str(error)
+    return wrong
+
+
+def who_looks(models: Models, stand_ins: Mapping[str, str]) -> dict[str, str | None]:
+    """Who looks when a task names no model, by operation: a model, in order or not; or what `stand_ins` has; or None."""
+    return {operation: _first(models, *wanted) or stand_ins.get(operation) for operation, wanted in _WHO_LOOKS.items()}
+
+
+def text_reader() -> str | None:
+    """The package that reads text, if it is installed."""
+    return _TEXT_PACKAGE if importlib.util.find_spec(_TEXT_PACKAGE) else None
+
+
+def _entry(models: Models, model: Model) -> Entry:
+    try:
+        models.require(model)
+    except ModelMissing as error:
+        return Entry(model, "not installed", str(error))
+    except ModelUnusable as error:
+        return Entry(model, "damaged", str(error))
+    return Entry(model, "installed", "")
+
+
+def _first(models: Models, operation: str, label: str | None) -> str | None:
+    try:
+        return models.first(operation, label).name
+    except ModelMissing:
+        return None
