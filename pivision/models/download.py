@@ -47,7 +47,7 @@ def install(
     except PermissionError as error:
         raise DownloadFailed(f"{error.filename or folder}: {error.strerror}; {_whose(folder)}") from None
     except OSError as error:
-        raise DownloadFailed(f"{target} cannot be written: {error.strerror}") from None
+        raise DownloadFailed(f"{error.filename or target} cannot be written: {error.strerror}") from None
     return target
 
 

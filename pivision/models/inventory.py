@@ -42,7 +42,10 @@ def wrong_manifests(models: Models) -> dict[Path, str]:
 
 
 def who_looks(models: Models, stand_ins: Mapping[str, str]) -> dict[str, str | None]:
-    """Who looks when a task names no model, by operation: a model, in order or not; or what `stand_ins` has; or None."""
+    """Who looks when a task names no model, by operation.
+
+    It is a model, in order or not; without one, what `stand_ins` has; None where there is neither.
+    """
     return {operation: _first(models, *wanted) or stand_ins.get(operation) for operation, wanted in _WHO_LOOKS.items()}
 
 
