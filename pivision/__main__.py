@@ -137,9 +137,7 @@ def main() -> None:
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "pivision":
             raise
-        sys.exit(
-            f"pivision: this Python has no {error.name}; .venv/bin/python has, after make run or sudo make install"
-        )
+        sys.exit(f"pivision: {error}; .venv/bin/python has it, after make run or sudo make install")
     except KeyboardInterrupt:
         sys.exit(130)
 

@@ -80,6 +80,13 @@ def test_what_is_not_for_us_is_left_alone(tmp_path: Path) -> None:
         ('run_dir = "data"', "run_dir", "different"),
         ('log_dir = "x"\ndata_dir = "x"', "run_dir", "different"),
         ('log_dir = "data/../run"', "run_dir", "different"),
+        ('models_dir = "data"', "models_dir", "another folder"),
+        ('models_dir = "x"\nrun_dir = "x"', "models_dir", "another folder"),
+        ('models_at_start = "faces,codes"', "models_at_start", "'codes'"),
+        ('models_at_start = "faces objects"', "models_at_start", "'faces objects'"),
+        ('models_at_start = ["faces"]', "models_at_start", "str"),
+        ('model_mirror = "ftp://example.org"', "model_mirror", "https"),
+        ("model_mirror = 5", "model_mirror", "str"),
     ],
 )
 def test_a_mistake_in_the_file_is_named_with_file_and_key(tmp_path: Path, toml: str, key: str, says: str) -> None:
@@ -103,6 +110,8 @@ def test_a_mistake_in_the_file_is_named_with_file_and_key(tmp_path: Path, toml: 
         ("PIVISION_MAX_AGE_DAYS", "nan", "nan"),
         ("PIVISION_MAX_AGE_DAYS", "inf", "inf"),
         ("PIVISION_SUPERVISOR_PORT", "8080", "8080"),
+        ("PIVISION_MODELS_AT_START", "face", "'face'"),
+        ("PIVISION_MODEL_MIRROR", "s3://models", "https"),
         ("PIVISION_DATABASE_TIMEOUT_SECONDS", "60.0", "task_deadline_seconds"),
     ],
 )
@@ -137,6 +146,28 @@ def test_relative_paths_start_at_the_project(tmp_path: Path) -> None:
     assert settings.run_dir == Path("/run/pv")
 
 
+def test_the_models_to_load_at_start_are_operations(tmp_path: Path) -> None:
+    settings = load(tmp_path, PIVISION_MODELS_AT_START=" faces, people,text,")
+    assert settings.operations_at_start == ["faces", "people", "text"]
+    assert Settings().operations_at_start == []
+
+
+@pytest.mark.parametrize(
+    ("given", "means"),
+    [
+        ("https://example.org/models", "https://example.org/models"),
+        ("file:///media/a%20stick", "file:///media/a%20stick"),
+        ("../shared/models", str(config.ROOT.parent / "shared" / "models")),
+        ("/media/stick/", "/media/stick"),
+        ("~/models", str(Path.home() / "models")),
+        ("", ""),
+    ],
+)
+def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path, given: str, means: str) -> None:
+    assert load(tmp_path, PIVISION_MODEL_MIRROR=given).model_mirror == means
+    assert load(tmp_path, f'model_mirror = "{given}"').model_mirror == means
+
+
 CHANGED: dict[str, Any] = {
     "host": "127.0.0.1",
     "port": 8181,
@@ -144,6 +175,7 @@ CHANGED: dict[str, Any] = {
     "auth": "none",
     "data_dir": Path("/srv/data"),
     "log_dir": Path("/srv/a folder/logs"),
+    "models_dir": Path("/srv/models"),
     "run_dir": Path("/srv/run"),
     "workers": 7,
     "server_threads": 5,
@@ -158,6 +190,8 @@ CHANGED: dict[str, Any] = {
     "backups_kept": 1,
     "backup_hours": 0.5,
     "disk_reserve_bytes": 0,
+    "model_mirror": "https://example.org/a%20mirror",
+    "models_at_start": "faces,objects",
     "stopped_seconds": 0.0,
     "reboots_max": 10,
     "notice_url": "https://example.org/a%20secret?x=1",

@@ -5,6 +5,7 @@ import os
 import shutil
 import stat
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed
 from pivision.install import account, database, supervisorctl, unit, venv
 from pivision.install.place import Place
+from pivision.models import catalogue
 from pivision.store import schema
 from pivision.unit_text import substituted
+from tests.vision.conftest import weights
 
 SYSTEM_PYTHON = "/usr/bin/python3"
 COMMITTED = (ROOT / "systemd" / "pivision.service").read_text(encoding="utf-8")
@@ -59,6 +62,8 @@ def test_a_dry_run_on_a_bare_clone_says_each_step_and_changes_nothing(clone: Pat
     assert all(step.startswith(("  would  ", "  ok     ", "  note   ")) for step in steps)
     for step in (
         f"folder {clone}/data for nobody",
+        f"folder {clone}/models for nobody",
+        "models for faces and objects",
         "write /etc/systemd/system/pivision.service for nobody",
         "systemctl enable pivision",
         "wait until http://127.0.0.1:8080/readyz answers 200",
@@ -207,12 +212,49 @@ def test_a_command_that_hangs_or_fails_is_an_error_that_says_so() -> None:
         me.run(["/no/such/program"], 10)
 
 
-def test_a_command_gets_nothing_of_the_callers_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_command_is_told_where_downloads_come_from_and_no_other_setting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setenv("PIVISION_PORT", "1")
     monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("PIVISION_MODEL_MIRROR", "/media/stick")
     seen = account.owner_of(Path("/proc/self")).run(["env"], 10).splitlines()
     assert "http_proxy=http://proxy:3128" in seen
-    assert not [line for line in seen if line.startswith("PIVISION_")]
+    assert [line for line in seen if line.startswith("PIVISION_")] == ["PIVISION_MODEL_MIRROR=/media/stick"]
+
+
+def bring_models(folder: Path, *mirror: Path, **environment: str) -> str:
+    """What the installation says of the models; it goes on in any case."""
+    run = subprocess.run(
+        [sys.executable, "-B", "-m", "pivision.install.prepare", "models", *mirror],
+        cwd=ROOT,
+        env={"PATH": "/usr/bin:/bin", "PIVISION_MODELS_DIR": str(folder), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert run.returncode == 0
+    return run.stdout
+
+
+def test_models_come_with_the_wheels_or_from_a_mirror_or_are_said_to_be_missing(tmp_path: Path) -> None:
+    stick = weights(catalogue.first("faces").file).parent
+    weights(catalogue.first("objects").file)
+    folder, empty = tmp_path / "models", tmp_path / "empty"
+    empty.mkdir()
+    said = bring_models(folder, empty)
+    assert said.startswith("  note   no model for faces and objects (file://")
+    assert said.endswith("to turn it on: .venv/bin/python -m pivision models install faces objects\n")
+    assert list(folder.iterdir()) == []
+
+    said = bring_models(folder, empty, PIVISION_MODEL_MIRROR=str(stick))
+    files = [folder / catalogue.first(operation).file for operation in ("faces", "objects")]
+    assert said == "".join(f"  does   model {file}\n" for file in files)
+    assert [stat.S_IMODE(file.stat().st_mode) for file in files] == [0o644, 0o644], "prepare.py has a umask of its own"
+
+    assert bring_models(folder, empty) == f"  ok     models in {folder}\n"
+    files[0].unlink()
+    assert bring_models(folder, stick) == f"  does   model {files[0]}\n"
 
 
 def test_the_database_from_before_comes_back_only_when_the_present_one_is_refused(tmp_path: Path) -> None:
