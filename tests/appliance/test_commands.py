@@ -6,10 +6,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from pivision.config import ROOT
+from pivision.models import catalogue
 from tests.box import Box, eventually, running_box
+from tests.vision.conftest import weights
+
+YUNET = catalogue.first("faces")
 
 
 def pivision(environment: dict[str, str], *arguments: str) -> "subprocess.CompletedProcess[str]":
@@ -55,8 +60,8 @@ def test_a_bad_setting_is_one_line_with_its_file_and_key(tmp_path: Path) -> None
     assert run.stderr.startswith("pivision: PIVISION_PORT: ")
 
 
-def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_it() -> None:
-    with running_box(start=False) as box:
+def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_it(tmp_path: Path) -> None:
+    with running_box(start=False, models_dir=tmp_path / "models", model_mirror=tmp_path) as box:
         del box.environment["PIVISION_WORKERS"]
         box.start(unattended=False)
 
@@ -77,6 +82,30 @@ def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_
         assert box.process is not None
         os.killpg(box.process.pid, signal.SIGINT)
         eventually(lambda: box.process is not None and box.process.poll() is not None, "Ctrl-C ends it")
+
+
+def test_an_attended_start_brings_models_once_and_goes_on_without(tmp_path: Path) -> None:
+    mirror, folder = tmp_path / "mirror", tmp_path / "models"
+    mirror.mkdir()
+    (mirror / YUNET.file).symlink_to(weights(YUNET.file))
+    with running_box(start=False, models_dir=folder, model_mirror=mirror) as box:
+        box.start(unattended=False)
+        said = box.log("supervisord")
+        assert (folder / YUNET.file).read_bytes() == weights(YUNET.file).read_bytes()
+        assert (folder / YUNET.file).stat().st_mode & 0o777 == 0o644
+        assert [path.name for path in folder.iterdir()] == [YUNET.file]
+        assert re.search(r"^no model for objects \(file://.*\); to turn it on: .* models install objects$", said, re.M)
+        assert box.get("/readyz").status == 200
+
+
+def test_an_attended_start_does_not_wait_for_a_mirror_that_hangs(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        with running_box(start=False, models_dir=tmp_path / "models", model_mirror=address) as box:
+            began = time.monotonic()
+            box.start(unattended=False)
+            assert time.monotonic() - began < 15
+            assert "no model for faces and objects (" in box.log("supervisord")
 
 
 def test_an_unattended_start_prints_no_token() -> None:

@@ -15,11 +15,14 @@ import pytest
 
 from pivision import config, doctor
 from pivision.config import ROOT
-from pivision.doctor import report, rivals, service, software
+from pivision.doctor import models, report, rivals, service, software
 from pivision.doctor.finding import Finding, Findings, failure, ok, warning
 from pivision.doctor.report import Line
 from pivision.doctor.site import NoAnswer, Site
+from pivision.models import catalogue
+from pivision.models.catalogue import CATALOGUE
 from tests.box import eventually, free_port
+from tests.vision.conftest import weights
 
 BARE_PYTHON = [str(Path(sys.base_prefix, "bin", "python3")), "-S"]  # -S: without any package
 
@@ -333,3 +336,86 @@ def test_the_port_of_the_web_page_is_examined_as_well(monkeypatch: pytest.Monkey
         found = list(rivals.port(Site()))
     assert [finding.state for finding in found] == ["ok", "failure"]
     assert found[1].remedy == f"kill {os.getpid()}"
+
+
+# Models
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of models in which the two of the default are, as copies."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    for operation in ("faces", "objects"):
+        file = catalogue.first(operation).file
+        shutil.copyfile(weights(file), folder / file)
+    monkeypatch.setenv("PIVISION_MODELS_DIR", str(folder))
+    return folder
+
+
+OWN = 'file = "parcels.onnx"\nfamily = "yolox"\ninput_side_px = 416\nlabels = ["parcel"]\n'
+
+
+def test_models_that_are_in_order_are_named(models_dir: Path) -> None:
+    found = only(models.models(Site()))
+    assert found.state == "ok"
+    assert found.seen.startswith("faces: yunet, objects: nanodet, people: nanodet")
+
+
+def test_no_model_is_a_warning_with_the_command(models_dir: Path) -> None:
+    shutil.rmtree(models_dir)
+    found, *_ = models.models(Site())
+    assert (found.state, found.seen) == ("warning", "nothing looks for faces, objects, people")
+    assert found.remedy == ".venv/bin/python -m pivision models install faces objects people"
+
+
+def test_a_damaged_model_is_a_failure_where_it_would_look(models_dir: Path) -> None:
+    file = models_dir / catalogue.first("faces").file
+    with file.open("r+b") as stream:
+        stream.seek(1000)
+        stream.write(b"damage")
+    found, rest = models.models(Site())
+    assert (found.state, found.seen) == ("failure", f"{file} is damaged or another file")
+    assert found.remedy == ".venv/bin/python -m pivision models install yunet"
+    assert rest.seen.startswith("objects: nanodet, people: nanodet")
+    spare = next(model for model in CATALOGUE if model.name == "yunet-int8")
+    (models_dir / spare.file).write_bytes(b"damaged")
+    assert [found.state for found in models.models(Site())] == ["failure", "warning", "ok"]
+    subprocess.run(
+        [sys.executable, *found.remedy.split()[1:]],
+        cwd=ROOT,
+        env={**os.environ, "PIVISION_MODEL_MIRROR": str(weights(file.name).parent)},
+        check=True,
+        capture_output=True,
+        timeout=60,
+    )
+    assert [found.state for found in models.models(Site())] == ["warning", "ok"]
+
+
+def test_own_models_that_are_wrong_are_warnings(models_dir: Path) -> None:
+    (models_dir / "parcels.toml").write_text(OWN)
+    (models_dir / "broken.toml").write_text(OWN.replace("yolox", "yolov9"))
+    missing, wrong, fine = models.models(Site())
+    assert (missing.state, missing.seen) == ("warning", f"{models_dir}/parcels.onnx: No such file or directory")
+    assert missing.remedy == "put the file there, or remove parcels.toml beside it"
+    assert wrong.state == "warning"
+    assert wrong.seen.startswith(f"{models_dir}/broken.toml: Invalid enum value 'yolov9'")
+    assert fine.state == "ok"
+
+
+def test_a_model_that_opencv_cannot_load_is_found(models_dir: Path) -> None:
+    pytest.importorskip("pivision.vision.trial")
+    (models_dir / "parcels.toml").write_text(OWN)
+    (models_dir / "parcels.onnx").write_bytes(b"no ONNX")
+    found, fine = models.models(Site())
+    assert found.state == "warning", "another one looks"
+    assert found.seen.startswith("OpenCV cannot load parcels: ")
+    assert fine.state == "ok"
+    (models_dir / catalogue.first("objects").file).unlink()
+    assert [found.state for found in models.models(Site())] == ["failure", "warning", "ok"]
+
+
+def test_models_without_an_environment_are_not_checked(clone: Path) -> None:
+    found = only(models.models(Site(project=clone)))
+    assert (found.state, found.seen) == ("warning", "not checked: not installed yet")
+    assert found.remedy == "make run, or sudo make install"
