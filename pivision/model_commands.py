@@ -14,7 +14,7 @@ from pivision.models import INSTALL, Models, catalogue, download, inventory, sta
 from pivision.models.model import Model
 from pivision.models.progress import Progress, megabytes
 
-_TRIAL_SECONDS = 90.0
+_TRIAL_SECONDS = 60.0  # for each, above that of probe.py
 _TEXT = "text"  # read by a package, and not by a model of the catalogue
 _ALSO = {"people": "objects"}
 
@@ -127,10 +127,10 @@ def _unloadable(settings: Settings, names: list[str]) -> dict[str, str]:
     if not names:
         return {}
     command = [sys.executable, "-m", "pivision.probe", "unloadable", *names]
-    environment = settings.environment()
+    seconds = _TRIAL_SECONDS * len(names)
     try:
         asked = subprocess.run(
-            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=_TRIAL_SECONDS, check=True
+            command, cwd=ROOT, env=settings.environment(), capture_output=True, text=True, timeout=seconds, check=True
         )
         told: dict[str, str] = json.loads(asked.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:

@@ -37,7 +37,7 @@ _OPENCV_PARTS = (
 """What comes and goes between the versions and builds of OpenCV."""
 
 _QUICK_CHECK_LINES = 5
-_TRIAL_SECONDS = 60.0  # for all of them, on a Pi
+_TRIAL_SECONDS = 30.0  # for each, on a Pi
 
 
 def settings() -> dict[str, str]:

@@ -4,7 +4,7 @@ from pivision.doctor.finding import Findings, failure, ok, warning
 from pivision.doctor.site import INSTALL, NoAnswer, Site
 
 _MODELS = ".venv/bin/python -m pivision models"
-_SECONDS = 180.0  # all files are read, from an SD card, and OpenCV tries to load them
+_SECONDS = 300.0  # all files are read, from an SD card, and OpenCV tries to load them
 
 
 def models(site: Site) -> Findings:

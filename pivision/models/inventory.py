@@ -9,7 +9,7 @@ from pivision.errors import ModelMissing, ModelUnusable
 from pivision.models import Models, manifest
 from pivision.models.model import Model
 
-_TEXT_PACKAGE = "rapidocr"  # it brings its own models
+_TEXT_PACKAGES = ("rapidocr", "onnxruntime")  # the first reads text and has its own models, the second runs them
 
 State = Literal["installed", "damaged", "not installed"]
 
@@ -50,8 +50,8 @@ def who_looks(models: Models, stand_ins: Mapping[str, str]) -> dict[str, str | N
 
 
 def text_reader() -> str | None:
-    """The package that reads text, if it is installed."""
-    return _TEXT_PACKAGE if importlib.util.find_spec(_TEXT_PACKAGE) else None
+    """The package that reads text, if it is installed; it is not imported."""
+    return _TEXT_PACKAGES[0] if all(map(importlib.util.find_spec, _TEXT_PACKAGES)) else None
 
 
 def _entry(models: Models, model: Model) -> Entry:

@@ -18,16 +18,16 @@ class Attempt(NamedTuple):
     """What has come of it."""
 
     installed: list[Path]
-    missing: dict[str, str]  # why there is none, by operation
+    missing: list[str]  # operations
+    reason: str  # why the first of them is; the command of the remedy tells of each
 
     @property
     def remedy(self) -> str:
-        """What is off, why, and what turns it on; empty when nothing is off."""
+        """Which models are not there, why, and what brings them; empty when none is missing."""
         if not self.missing:
             return ""
-        operations = " ".join(self.missing)
-        reasons = "; ".join(dict.fromkeys(self.missing.values()))
-        return f"no model for {operations.replace(' ', ' and ')} ({reasons}); to turn it on: {INSTALL} {operations}"
+        what = f"no model for {' and '.join(self.missing)} ({self.reason})"
+        return f"{what}; to turn it on: {INSTALL} {' '.join(self.missing)}"
 
 
 def missing(models: Models) -> list[Model]:
@@ -38,20 +38,21 @@ def missing(models: Models) -> list[Model]:
 
 def try_once(models: Models, mirror: str, progress: Progress) -> Attempt:
     """Install what is missing; raises nothing."""
-    attempt = Attempt([], {})
+    installed: list[Path] = []
+    failed: list[str] = []
+    reason = ""
     patience_seconds = _SILENCE_SECONDS
     for model in missing(models):
-        if patience_seconds <= 0:
-            attempt.missing[model.operation] = next(iter(attempt.missing.values()))
-            continue
         began = time.monotonic()
         try:
+            if patience_seconds <= 0:
+                raise DownloadFailed(reason)
             path = download.install(
                 model, models.folder, mirror, progress, silence_seconds=patience_seconds, is_patient=False
             )
+            installed.append(path)
         except DownloadFailed as error:
-            attempt.missing[model.operation] = str(error)
+            failed.append(model.operation)
+            reason = reason or str(error)
             patience_seconds -= time.monotonic() - began
-        else:
-            attempt.installed.append(path)
-    return attempt
+    return Attempt(installed, failed, reason)

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 from pivision.config import ROOT
@@ -96,16 +95,6 @@ def test_an_attended_start_brings_models_once_and_goes_on_without(tmp_path: Path
         assert [path.name for path in folder.iterdir()] == [YUNET.file]
         assert re.search(r"^no model for objects \(file://.*\); to turn it on: .* models install objects$", said, re.M)
         assert box.get("/readyz").status == 200
-
-
-def test_an_attended_start_does_not_wait_for_a_mirror_that_hangs(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        address = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        with running_box(start=False, models_dir=tmp_path / "models", model_mirror=address) as box:
-            began = time.monotonic()
-            box.start(unattended=False)
-            assert time.monotonic() - began < 15
-            assert "no model for faces and objects (" in box.log("supervisord")
 
 
 def test_an_unattended_start_prints_no_token() -> None:

@@ -3,6 +3,8 @@
 import hashlib
 import os
 import shutil
+import socket
+import time
 from pathlib import Path
 from typing import Any
 
@@ -330,8 +332,8 @@ def test_a_first_start_brings_what_is_missing_and_only_that(folder: Path) -> Non
     weights(NANODET.file)
     models = Models(folder / "models")
     assert starter.missing(models) == [YUNET, NANODET]
-    assert starter.try_once(models, mirror, Progress()) == ([folder / "models" / m.file for m in (YUNET, NANODET)], {})
-    assert starter.try_once(models, "/nowhere", Progress()) == ([], {})
+    assert starter.try_once(models, mirror, Progress()).installed == [models.folder / m.file for m in (YUNET, NANODET)]
+    assert starter.try_once(models, "/nowhere", Progress()) == ([], [], "")
     (folder / "models" / NANODET.file).unlink()
     attempt = starter.try_once(models, "/nowhere", Progress())
     assert attempt.installed == []
@@ -339,3 +341,16 @@ def test_a_first_start_brings_what_is_missing_and_only_that(folder: Path) -> Non
     assert attempt.remedy.endswith("to turn it on: .venv/bin/python -m pivision models install objects")
     put_own(models.folder)
     assert starter.missing(models) == [], "the owner has chosen"
+
+
+def test_a_first_start_waits_in_vain_once_and_not_for_each_model(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(starter, "_SILENCE_SECONDS", 1.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        began = time.monotonic()
+        attempt = starter.try_once(Models(folder), f"http://127.0.0.1:{silent.getsockname()[1]}", Progress())
+    assert 0.9 < time.monotonic() - began < 1.9
+    assert (attempt.installed, attempt.missing) == ([], ["faces", "objects"])
+    assert "no model for faces and objects (http://127.0.0.1:" in attempt.remedy
+    assert attempt.remedy.endswith("models install faces objects")
+    assert list(folder.iterdir()) == []
