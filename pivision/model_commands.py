@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -127,10 +128,11 @@ def _unloadable(settings: Settings, names: list[str]) -> dict[str, str]:
     if not names:
         return {}
     command = [sys.executable, "-m", "pivision.probe", "unloadable", *names]
+    environment = {**os.environ, **settings.environment()}
     seconds = _TRIAL_SECONDS * len(names)
     try:
         asked = subprocess.run(
-            command, cwd=ROOT, env=settings.environment(), capture_output=True, text=True, timeout=seconds, check=True
+            command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=True
         )
         told: dict[str, str] = json.loads(asked.stdout)
     except (OSError, subprocess.SubprocessError, ValueError) as error:
