@@ -42,9 +42,17 @@ class Models:
         """The first whose file is there, in order or not, and which knows `label`. Raises ModelMissing."""
         for model in self.known():
             is_right = model.operation == operation and (label is None or label in model.labels)
-            if is_right and (self.folder / model.file).exists():
+            if is_right and self.has(model):
                 return model
         raise ModelMissing(f"there is no model for {operation} yet: {INSTALL} {operation}")
+
+    def has(self, model: Model) -> bool:
+        """Whether its file is there, in order or not; one that this user may not see is not."""
+        try:
+            (self.folder / model.file).stat()
+        except OSError:
+            return False
+        return True
 
     def named(self, operation: str, name: str) -> Model:
         """The model of this name, installed or not. Raises ModelMissing, ModelUnusable (a wrong manifest)."""

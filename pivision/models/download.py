@@ -5,9 +5,11 @@ it stands only once its sha256 is right and it is on the disk.
 """
 
 import contextlib
+import errno
 import fcntl
 import io
 import os
+import pwd
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,6 +94,8 @@ def locked(folder: Path, is_patient: bool) -> Iterator[None]:
 
 def _bring(model: Model, origin: Origin, part: Path, mirror: str, progress: Progress, silence_seconds: float) -> None:
     """Complete `part`. What an earlier attempt has left may be wrong, after a power cut: then all of it comes anew."""
+    if not os.access(part.parent, os.W_OK | os.X_OK, effective_ids=True):  # said before anything is downloaded
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(part.parent))
     address = source.address(origin, model.file, mirror)
     there = part.stat().st_size if part.exists() else 0
     if there > origin.size_bytes:
@@ -164,5 +168,12 @@ def _give(path: Path, like: Path) -> None:
 
 
 def _whose(folder: Path) -> str:
-    nearest = next(path for path in (folder, *folder.parents) if path.is_dir())
-    return f"run the command as the user who owns {nearest}: {nearest.owner()}"
+    """Who may write there; a user without a name here by the number."""
+    for path in (folder, *folder.parents):
+        with contextlib.suppress(OSError):  # not there, or in a folder that nobody else may look into
+            uid = path.stat().st_uid
+            try:
+                return f"run the command as the user who owns {path}: {pwd.getpwuid(uid).pw_name}"
+            except KeyError:
+                return f"run the command as the user who owns {path}: {uid}"
+    return "run the command as another user"

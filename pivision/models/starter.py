@@ -32,7 +32,7 @@ class Attempt(NamedTuple):
 
 def missing(models: Models) -> list[Model]:
     """The first model of each operation that has none yet, damaged ones and the owner's own counted."""
-    there = {model.operation for model in models.known() if (models.folder / model.file).exists()}
+    there = {model.operation for model in models.known() if models.has(model)}
     return [catalogue.first(operation) for operation in OPERATIONS if operation not in there]
 
 

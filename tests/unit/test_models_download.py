@@ -7,6 +7,7 @@ import random
 import resource
 import socket
 import stat
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 
 from pivision.errors import DownloadFailed
-from pivision.models import download, source
+from pivision.models import Models, catalogue, download, source, starter
 from pivision.models.model import Model, Origin
 from pivision.models.progress import Progress
 
@@ -258,6 +259,20 @@ def test_a_server_that_hangs_is_left(serve: Callable[..., Server], there: Path, 
     assert names(there) == left
 
 
+def test_what_no_socket_limits_has_an_end_too(there: Path, tmp_path: Path) -> None:
+    """A folder on a disk of the network that is gone, or a name server that is silent: here a pipe nobody writes to."""
+    pipe = tmp_path / FILE
+    os.mkfifo(pipe)
+    began = time.monotonic()
+    try:
+        with pytest.raises(DownloadFailed, match=r"nothing came for 0\.3 s"):
+            install(there, str(tmp_path), silence_seconds=0.3)
+        assert time.monotonic() - began < 3
+    finally:
+        os.close(os.open(pipe, os.O_RDWR))  # lets the reader go
+    assert names(there) == set()
+
+
 def test_a_line_that_is_slow_but_brings_something_may_take_longer(serve: Callable[..., Server], there: Path) -> None:
     def slow(request: Handler) -> None:
         request.tell(200, b"", len(CONTENT))
@@ -336,7 +351,7 @@ def test_redirects_are_followed_also_for_the_rest(serve: Callable[..., Server], 
 def test_a_redirect_leads_nowhere_else(serve: Callable[..., Server], there: Path, tmp_path: Path, scheme: str) -> None:
     (tmp_path / "secret").write_bytes(CONTENT)
     to = {"file": (tmp_path / "secret").as_uri(), "ftp": "ftp://127.0.0.1/x", "data": "data:,x"}[scheme]
-    with pytest.raises(DownloadFailed):
+    with pytest.raises(DownloadFailed, match=r"is not allowed|unknown url type: ftp"):
         install(there, serve(lambda request: request.tell(302, Location=to)).url)
     assert names(there) == set()
 
@@ -435,6 +450,34 @@ def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DownloadFailed, match=r"/file cannot be written: File exists"):
         install(tmp_path / "file" / "models", "")
+
+
+@pytest.mark.parametrize("mode", [0o755, 0o700])
+def test_a_folder_of_somebody_else_is_said_with_his_name(mode: int) -> None:
+    with tempfile.TemporaryDirectory() as parent:  # pytest's own folders are for its user alone
+        Path(parent).chmod(0o755)
+        folder = Path(parent, "models")
+        folder.mkdir()
+        (folder / catalogue.first("faces").file).touch()
+        with as_nobody(folder, mode):
+            with pytest.raises(DownloadFailed, match=rf"Permission denied; .* who owns {folder}: {folder.owner()}$"):
+                install(folder, "")
+            assert starter.missing(Models(folder)) == [catalogue.first("faces"), catalogue.first("objects")][mode & 1 :]
+
+
+@contextlib.contextmanager
+def as_nobody(folder: Path, mode: int) -> Iterator[None]:
+    """As a user to whom the mode of somebody else's folder applies: root gives itself up, anybody else the folder."""
+    uid = os.geteuid()
+    folder.chmod(mode if uid == 0 else mode & 0o555 if mode & 1 else 0)
+    if uid == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if uid == 0:
+            os.seteuid(0)
+        folder.chmod(0o755)
 
 
 def test_removing_takes_what_is_left_of_an_attempt_along(there: Path) -> None:
