@@ -55,12 +55,11 @@ def blob(
 ) -> Floats:
     """A BGR picture (H, W, 3) as what networks take: (1, 3, H, W), BGR, each plane less its mean, by its deviation.
 
-    Not cv2.dnn.blobFromImage: that knows one deviation for all planes before 4.8, and took 1.8 ms where this takes 0.2.
+    Not cv2.dnn.blobFromImage, which knows one deviation for all planes before 4.8, and takes twice as long.
     """
-    height_px, width_px = picture.shape[:2]
-    planes = np.empty((1, 3, height_px, width_px), np.float32)
-    for number, plane in enumerate(planes[0]):
-        np.multiply(picture[:, :, number], np.float32(1 / deviation[number]), out=plane)
+    planes = np.empty((1, 3, *picture.shape[:2]), np.float32)
+    for number, plane in enumerate(cv2.split(picture)):
+        np.multiply(plane, np.float32(1 / deviation[number]), out=planes[0, number])
         if mean[number]:
-            plane -= np.float32(mean[number] / deviation[number])
+            planes[0, number] -= np.float32(mean[number] / deviation[number])
     return planes
