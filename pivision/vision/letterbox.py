@@ -48,20 +48,21 @@ def square(frame: Frame, side_px: int, *, fill: int, is_centred: bool) -> tuple[
     return _placed(frame, scale, (side_px, side_px), fill, is_centred)
 
 
-def padded(frame: Frame, max_side_px: int, multiple_px: int) -> tuple[Frame, Placement]:
-    """The frame (H, W, 3), its longer side at most `max_side_px`, black to the right and below up to a multiple.
+def padded(frame: Frame, max_side_px: int, *, multiple_px: int, least_px: int) -> tuple[Frame, Placement]:
+    """The frame (H, W, 3), its longer side at most `max_side_px`, and black to its right and below it.
 
-    Small frames are not scaled up.
+    The canvas' sides are multiples of `multiple_px`, and at least `least_px`. Small frames are not scaled up.
     """
-    height_px, width_px = frame.shape[:2]
-    scale = min(1.0, max_side_px / max(height_px, width_px))
-    height, width = (math.ceil(_scaled(side, scale) / multiple_px) * multiple_px for side in (height_px, width_px))
+    scale = min(1.0, max_side_px / max(frame.shape[:2]))
+    height, width = (
+        max(least_px, math.ceil(_scaled(side, scale) / multiple_px) * multiple_px) for side in frame.shape[:2]
+    )
     return _placed(frame, scale, (height, width), fill=0, is_centred=False)
 
 
 def shrunk(frame: Frame, max_side_px: int) -> tuple[Frame, Placement]:
     """The frame (H, W, 3), its longer side at most `max_side_px`."""
-    return padded(frame, max_side_px, multiple_px=1)
+    return padded(frame, max_side_px, multiple_px=1, least_px=1)
 
 
 def _scaled(side_px: int, scale: float) -> int:

@@ -15,6 +15,7 @@ from pivision.vision.frame import Frame
 from pivision.vision.network import Floats, Network, Outputs, blob
 
 _STRIDES = (8, 16, 32)  # pixels of the canvas for one cell of each of the network's three grids
+_LEAST_PX = 64  # of a side: with a grid of one cell's width, 4.14 computes with memory that nobody has written
 _COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 _MAX_OVERLAP = 0.3
 
@@ -24,7 +25,7 @@ def find(frame: Frame, params: FacesParams, network: Network) -> tuple[Face, ...
 
     Landmarks are where the network supposes them: outside of the frame, when that cuts a face.
     """
-    canvas, placement = letterbox.padded(frame, params.max_side_px, multiple_px=_STRIDES[-1])
+    canvas, placement = letterbox.padded(frame, params.max_side_px, multiple_px=_STRIDES[-1], least_px=_LEAST_PX)
     outputs = network.forward(blob(canvas))
     cells = [math.prod(canvas.shape[:2]) // stride**2 for stride in _STRIDES]
     if not _fits(outputs, cells):
