@@ -29,13 +29,13 @@ class Network:
     def forward(self, blob: Floats) -> Outputs:
         """Run it on a picture (1, 3, H, W).
 
-        Another size than the time before costs nothing worth mentioning in any OpenCV: measured with YuNet in 4.6,
-        4.14 and 5.0, 416 x 640 and 640 x 416 by turns took as long as either alone.
+        Sizes may change from picture to picture: with YuNet in 4.6, 4.14 and 5.0, 416 x 640 and 640 x 416 by turns
+        took as long as either alone. In 4.x, the first picture of a size took 8 ms more, once.
 
         Raises ModelUnusable where it does not take this size, OutOfMemory.
         """
         height_px, width_px = blob.shape[2:]
-        doing = f"{self.installed.path} does not take a picture of {width_px} x {height_px} in OpenCV {cv2.__version__}"
+        doing = f"OpenCV {cv2.__version__} cannot run {self.installed.path} on {width_px} x {height_px} pixels"
         with translated(doing, ModelUnusable):
             self._net.setInput(blob)
             arrays = self._net.forward(self._names)

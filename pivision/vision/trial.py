@@ -29,7 +29,7 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def warm(installed: Installed) -> Network:
-    """The network of an installed model, after its first look: its next one is no slower than its tenth.
+    """The network of an installed model, after its first look: the next, at this size, is no slower than the tenth.
 
     With a score of 0 something is found even there, and all of the code has run; a network of another family is found
     out. Raises ModelUnusable, OutOfMemory.
@@ -78,8 +78,11 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
 def main() -> None:
     """`python -m pivision.vision.trial FOLDER NAME`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a file that blocks OpenCV would outlive the worker
-    models = Models(Path(sys.argv[1]))
-    installed = models.require(next(model for model in models.known() if model.name == sys.argv[2]))
+    models, name = Models(Path(sys.argv[1])), sys.argv[2]
+    model = next((model for model in models.known() if model.name == name), None)
+    if model is None:
+        sys.exit(f"there is no model {name!r} in {models.folder}")
+    installed = models.require(model)
     try:
         warm(installed)
         verdict = None

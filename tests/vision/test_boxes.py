@@ -48,6 +48,13 @@ def test_less_overlap_than_allowed_is_none() -> None:
     assert boxes.without_overlap(found, 0.82).tolist() == [0, 1]
 
 
+def test_of_very_many_boxes_the_thousand_surest_stay() -> None:
+    scores = np.random.default_rng(1).permutation(1500) + 1
+    apart = np.arange(1500)[:, np.newaxis] * 20 + np.array((0, 0, 10, 10))
+    kept = boxes.without_overlap(Candidates(apart.astype(float), scores / 1500, np.zeros(1500, int)), 0.5)
+    assert scores[kept].tolist() == list(range(1500, 500, -1))
+
+
 def test_which_cells_are_sure_of_which_class() -> None:
     scores = np.array([[0.1, 0.8], [0.5, 0.6], [0.2, 0.3]], np.float32)
     assert pairs(boxes.sure(scores, None, 0.5)) == {(0, 1), (1, 0), (1, 1)}

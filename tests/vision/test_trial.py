@@ -118,6 +118,13 @@ def test_the_last_line_is_the_verdict(folder: Path) -> None:
     assert msgspec.json.decode(ended.stdout.splitlines()[-1]) == {identity(folder, "objects", "mine"): None}
 
 
+def test_a_name_that_nobody_knows(folder: Path) -> None:
+    command = [sys.executable, "-m", "pivision.vision.trial", str(folder), "unheard-of"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert ended.stderr == f"there is no model 'unheard-of' in {folder}\n"
+
+
 def test_a_trial_does_not_outlive_its_worker(folder: Path, tmp_path: Path) -> None:
     """The deadline of a task may end the worker while a model is tried; a trial that hangs would stay for ever."""
     tells = tmp_path / "tells"
