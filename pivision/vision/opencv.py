@@ -53,6 +53,8 @@ def marker_detector(dictionary: str) -> Callable[[Grey], tuple[Sequence[Any], An
 _REFINED_PART_OF_CELL = 0.7
 _REFINED_PX = 5
 _REFINED_PX_BEFORE_4_7 = 3
+# OpenCV's own 0.125 (0.05 before 4.7) may take the edge of the paper, one cell away, in place of the marker's.
+_APART_PART_OF_PERIMETER = 0.03
 
 
 def _detector(number: int) -> Callable[[Grey], tuple[Sequence[Any], Any]]:
@@ -60,6 +62,7 @@ def _detector(number: int) -> Callable[[Grey], tuple[Sequence[Any], Any]]:
     parameters.cornerRefinementMethod = cv2.aruco.CORNER_REFINE_SUBPIX
     parameters.cornerRefinementWinSize = _REFINED_PX
     parameters.relativeCornerRefinmentWinSize = _REFINED_PART_OF_CELL
+    parameters.minMarkerDistanceRate = _APART_PART_OF_PERIMETER
     detector = cv2.aruco.ArucoDetector(cv2.aruco.getPredefinedDictionary(number), parameters)
     return lambda grey: detector.detectMarkers(grey)[:2]
 
@@ -69,7 +72,7 @@ def _detector_before_4_7(number: int) -> Callable[[Grey], tuple[Sequence[Any], A
     parameters = aruco.DetectorParameters_create()
     parameters.cornerRefinementMethod = aruco.CORNER_REFINE_SUBPIX
     parameters.cornerRefinementWinSize = _REFINED_PX_BEFORE_4_7
-    parameters.minMarkerDistanceRate = 0.03  # 0.05 takes the edge of the paper, one cell away, for the marker's
+    parameters.minMarkerDistanceRate = _APART_PART_OF_PERIMETER
     dictionary = aruco.getPredefinedDictionary(number)
 
     def detect(grey: Grey) -> tuple[Sequence[Any], Any]:
