@@ -24,8 +24,8 @@ def find_markers(frame: Frame, params: MarkersParams) -> MarkersResult:
     """Find the markers of the wanted dictionaries in a BGR frame (H, W, 3).
 
     They come by dictionary, in the order of `params`, then by id. Corners are in pixels of the frame, measured from the
-    middle of its first pixel as OpenCV's calibration does, and follow the marker: its own top left comes first, which of
-    an AprilTag is that of its authors' drawing. One marker may belong to several dictionaries (all of 4X4_50 are
+    middle of its first pixel as OpenCV's calibration does, and follow the marker: its own top left comes first, and an
+    AprilTag's is that of its authors' drawing. One marker may belong to several dictionaries (all of 4X4_50 are
     4X4_100, too), and is then found in each.
 
     Method: Garrido-Jurado et al., "Automatic generation and detection of highly reliable fiducial markers under
@@ -58,9 +58,7 @@ def _pose(corners: _Corners, params: MarkersParams) -> Pose | None:
     camera = np.array(params.camera_matrix, np.float64)
     distortion = np.array(params.distortion, np.float64)
     square = _SQUARE * params.marker_side_metres
-    is_solved, rotation, translation = cv2.solvePnP(
-        square, corners, camera, distortion, flags=cv2.SOLVEPNP_IPPE_SQUARE
-    )
+    is_solved, rotation, translation = cv2.solvePnP(square, corners, camera, distortion, flags=cv2.SOLVEPNP_IPPE_SQUARE)
     if not is_solved or translation[2, 0] <= 0:
         return None
     projected, _derivatives = cv2.projectPoints(square, rotation, translation, camera, distortion)

@@ -23,7 +23,9 @@ DISTORTION = (-0.25, 0.08, 0.002, -0.003, 0.01)  # k1, k2, p1, p2, k3: the barre
 CORNER_BOUND_PX = 1.0
 DISTANCE_BOUND = 0.02  # of the distance
 SIDEWAYS_BOUND = 0.005  # of the distance
-ANGLE_BOUND_DEGREES = 3.0  # of markers that are tilted; facing the camera, a pixel's error is an angle of several degrees
+ANGLE_BOUND_DEGREES = (
+    3.0  # of markers that are tilted; facing the camera, a pixel's error is an angle of several degrees
+)
 
 # The cells within the black border of the first tags, row by row from the top left, white as 1: as the families'
 # authors publish them, https://github.com/AprilRobotics/apriltag
@@ -212,7 +214,8 @@ def test_several_come_by_dictionary_then_by_id() -> None:
         ("6X6_100", 77): (0.1, -0.08),
     }
     markers = {
-        key: Placed(*key, turned(25, 20, 30 * n), np.array([*place, 0.7])) for n, (key, place) in enumerate(places.items())
+        key: Placed(*key, turned(25, 20, 30 * n), np.array([*place, 0.7]))
+        for n, (key, place) in enumerate(places.items())
     }
     params = camera(("6X6_100", "4X4_50", "APRILTAG_36h11", "4X4_50"))
     found = find_markers(seen(*markers.values()), params).markers
