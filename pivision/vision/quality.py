@@ -90,4 +90,4 @@ def _is_frozen(grey: Grey, before: Grey) -> bool:
     telling_px = np.count_nonzero(telling)
     if telling_px < _TELLING_PART * grey.size:
         return False
-    return np.count_nonzero((grey != before) & telling) <= _CLOCK_PART * telling_px
+    return bool(np.count_nonzero((grey != before) & telling) <= _CLOCK_PART * telling_px)

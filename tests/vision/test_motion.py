@@ -27,6 +27,13 @@ def wall(level: float = 110, width_px: int = 640, height_px: int = 480) -> Scene
     return np.full((height_px, width_px, 3), level)
 
 
+def outdoors(name: str) -> Scene:
+    """A photograph, 480 pixels wide."""
+    taken = photograph(name)
+    size = (480, round(480 * taken.shape[0] / taken.shape[1]))
+    return np.asarray(cv2.resize(taken, size, interpolation=cv2.INTER_AREA), np.float64)
+
+
 def with_shape(scene: Scene, place: Place, level: float = 220) -> Scene:
     left, top, width, height = place
     scene = scene.copy()
@@ -75,9 +82,9 @@ def test_a_shape_that_comes_or_goes(place: Place, level: float) -> None:
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_shape_before_a_photograph(name: str) -> None:
-    scene = photograph(name).astype(np.float64)
+    scene = outdoors(name)
     place = (scene.shape[1] // 2, scene.shape[0] // 4, 120, 100)
-    frame = taken(with_shape(scene, place, 255 if scene[130:230, 250:370].mean() < 128 else 0), 2)
+    frame = taken(with_shape(scene, place, 255 if scene[90:190, 240:360].mean() < 128 else 0), 2)
     result = detect_motion(frame, DEFAULTS, taken(scene, 1))
     assert max(overlap(box, place) for box in result.boxes) >= IOU_BOUND
 
@@ -106,7 +113,7 @@ LIGHTS = {
 @pytest.mark.parametrize("light", LIGHTS)
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_another_light_is_no_motion(name: str, light: str) -> None:
-    scene = photograph(name).astype(np.float64)
+    scene = outdoors(name)
     usual, other = taken(scene, 1), taken(LIGHTS[light](scene), 2)
     assert_still(detect_motion(other, DEFAULTS, usual))
     assert_still(detect_motion(usual, DEFAULTS, other))
@@ -114,7 +121,7 @@ def test_another_light_is_no_motion(name: str, light: str) -> None:
 
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_light_that_is_switched_is_no_motion(name: str) -> None:
-    scene = photograph(name).astype(np.float64)
+    scene = outdoors(name)
     dark, lit = taken(scene * 0.2, 1), taken(scene, 2)
     assert_still(detect_motion(dark, DEFAULTS, lit))
     assert_still(detect_motion(lit, DEFAULTS, dark))
@@ -123,9 +130,9 @@ def test_a_light_that_is_switched_is_no_motion(name: str) -> None:
 @pytest.mark.parametrize("light", LIGHTS)
 @pytest.mark.parametrize("name", PHOTOGRAPHS)
 def test_a_shape_is_found_in_another_light(name: str, light: str) -> None:
-    scene = photograph(name).astype(np.float64)
+    scene = outdoors(name)
     place = (scene.shape[1] // 2, scene.shape[0] // 4, 120, 100)
-    there = with_shape(scene, place, 255 if scene[130:230, 250:370].mean() < 128 else 0)
+    there = with_shape(scene, place, 255 if scene[90:190, 240:360].mean() < 128 else 0)
     result = detect_motion(taken(LIGHTS[light](there), 2), DEFAULTS, taken(scene, 1))
     assert max(overlap(box, place) for box in result.boxes) >= 0.6
     assert result.changed_area == pytest.approx(120 * 100 / (scene.shape[0] * scene.shape[1]), rel=0.4)
@@ -141,7 +148,7 @@ def test_a_shape_before_a_wall_in_another_light(light: str) -> None:
 
 
 @pytest.mark.parametrize("noise", [0, 2, 5, 10, 15])
-@pytest.mark.parametrize("size", [(640, 480), (320, 240), (1920, 1080)])
+@pytest.mark.parametrize("size", [(640, 480), (320, 240), (1280, 720)])
 def test_noise_is_no_motion(size: tuple[int, int], noise: float) -> None:
     scene = wall(128, *size)
     assert_still(detect_motion(taken(scene, 2, noise), DEFAULTS, taken(scene, 1, noise)))
@@ -157,8 +164,8 @@ def test_without_one_before_nothing_is_compared() -> None:
     [((320, 240), True), ((1600, 1200), True), ((161, 120), True), ((640, 360), False), ((480, 640), False)],
 )
 def test_one_of_another_size(size: tuple[int, int], is_compared: bool) -> None:
-    scene = photograph("dog.jpg").astype(np.float64)  # 768 x 576: 4 to 3
-    place = (400, 100, 150, 120)
+    scene = outdoors("dog.jpg")  # 480 x 360: 4 to 3
+    place = (250, 60, 100, 80)
     frame = taken(with_shape(scene, place), 2)
     before = np.asarray(cv2.resize(taken(scene, 1), size, interpolation=cv2.INTER_AREA), np.uint8)
     result = detect_motion(frame, DEFAULTS, before)
