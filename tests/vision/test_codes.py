@@ -1,17 +1,21 @@
 """Codes are read: photographs with a known text, and codes drawn at known places by another library."""
 
 import itertools
+import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import qrcode
+import zxingcpp
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from pivision import picture
+from pivision.config import ROOT
 from pivision.operations.codes import Code, CodesParams
 from pivision.vision import frame
 from pivision.vision.codes import read_codes
@@ -20,6 +24,7 @@ from tests.unit.test_picture import tiff
 
 PICTURES = Path(__file__).parent.parent / "pictures"
 PHOTOGRAPHS = sorted(file for file in PICTURES.iterdir() if file.with_suffix(".txt").exists() and file.suffix != ".txt")
+MORE_PHOTOGRAPHS = Path(os.environ.get("PIVISION_TEST_CODES", ROOT.parent / "shared" / "codes"))
 ANY = CodesParams()
 CORNER_TOLERANCE_PX = 2
 
@@ -166,3 +171,58 @@ def test_any_size_can_be_looked_at(width_px: int, height_px: int, seed: int) -> 
 @pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 2)])
 def test_extreme_shapes_hold_no_code(size: tuple[int, int]) -> None:
     assert read(Image.new("RGB", size, "white")) == ()
+
+
+def test_more_photographs(record_property: Callable[[str, object], None]) -> None:
+    """Those of zxing-cpp's black-box tests: at least as many as it reads by itself, and nearly all of them."""
+    files = sorted(file for file in MORE_PHOTOGRAPHS.glob("*/*") if file.suffix in (".png", ".webp"))
+    if not files:
+        pytest.skip(f"no test/samples of github.com/zxing-cpp/zxing-cpp in {MORE_PHOTOGRAPHS} (PIVISION_TEST_CODES)")
+    read_here, read_alone, expected = 0, 0, 0
+    for file in files:
+        text = file.with_suffix(".txt")
+        if not text.exists():  # binary ones are below
+            continue
+        data, wanted = file.read_bytes(), text.read_bytes().decode().strip()
+        codes = read_codes(frame.decode(data, picture.inspect(data).orientation), ANY).codes
+        grey = np.asarray(Image.open(file).convert("L"))
+        expected += 1
+        read_here += wanted in [code.text.strip() for code in codes]
+        read_alone += wanted in [barcode.text.strip() for barcode in zxingcpp.read_barcodes(grey)]
+    record_property("read", f"{read_here} of {expected}, zxing-cpp alone {read_alone}")
+    print(f"{read_here} of {expected} photographs read, zxing-cpp alone {read_alone}")
+    assert read_here >= read_alone
+    assert read_here >= 0.8 * expected
+
+
+EVERY_BYTE = bytes(range(256))
+
+
+@pytest.mark.parametrize("content", [EVERY_BYTE, b"\x00", b"\x00\xff" * 20, b"\xff\xfe\x00a", b"\x80" * 300])
+@pytest.mark.parametrize("name", ["QRCode", "DataMatrix", "Aztec", "PDF417"])
+def test_bytes_come_back_exactly(name: str, content: bytes) -> None:
+    drawn = zxingcpp.create_barcode(content, getattr(zxingcpp.BarcodeFormat, name)).to_image(scale=4)
+    grey = np.pad(np.asarray(drawn), 40, constant_values=255)
+    (code,) = read_codes(np.repeat(grey[:, :, np.newaxis], 3, axis=2), ANY).codes
+    assert code.bytes == content
+    assert code.format == name
+
+
+@pytest.mark.parametrize("content", [EVERY_BYTE, b"\x00", b"\x00\xff" * 20])
+def test_bytes_of_another_writer_come_back_exactly(content: bytes) -> None:
+    code = qrcode.QRCode(border=4, box_size=4)
+    code.add_data(qrcode.util.QRData(content, mode=qrcode.util.MODE_8BIT_BYTE))
+    (found,) = read(code.make_image().get_image().convert("RGB"))
+    assert found.bytes == content
+
+
+@pytest.mark.parametrize("degrees", [-170, -135, -80, -45, -20, 20, 45, 80, 100, 135, 170])
+def test_corners_and_orientation_of_a_code_at_any_angle(degrees: int) -> None:
+    canvas, corners = on_canvas("slanted", 170, 110)
+    turn = cv2.getRotationMatrix2D((240, 180), -degrees, 1)  # OpenCV counts counter-clockwise
+    turned = cv2.warpAffine(np.asarray(canvas), turn, (480, 360), borderValue=(255, 255, 255))
+    (code,) = read_codes(np.asarray(turned, np.uint8), ANY).codes
+    places = [turn @ (x - 0.5, y - 0.5, 1) for x, y in corners]  # the middle of a pixel is its place here
+    assert_corners(code, [(x + 0.5, y + 0.5) for x, y in places])
+    assert abs((code.orientation_degrees - degrees + 180) % 360 - 180) <= 3
+    assert -180 <= code.orientation_degrees <= 180
