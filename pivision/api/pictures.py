@@ -5,7 +5,6 @@ import msgspec
 
 from pivision.errors import ImageLost, NotFound
 from pivision.images import Images
-from pivision.operations.annotate import AnnotateResult
 from pivision.store import Store
 from pivision.task import FINISHED, Task, TaskError
 
@@ -46,26 +45,28 @@ class TaskDrawing:
     on_head = on_get
 
 
-class _Refused(msgspec.Struct):
-    error: TaskError
+class _Outcome(msgspec.Struct):
+    """What the operation annotate has said: AnnotateResult, or why there is none."""
+
+    sha256: str = ""
+    size_bytes: int = 0
+    error: TaskError | None = None
 
 
 class _Result(msgspec.Struct):
-    annotate: msgspec.Raw | None = None
+    annotate: _Outcome | None = None
 
 
-def _drawing(task: Task) -> AnnotateResult:
-    """What the operation annotate has made. Raises NotFound."""
+def _drawing(task: Task) -> _Outcome:
+    """The drawing of a task. Raises NotFound."""
     outcome = msgspec.json.decode(task.result, type=_Result).annotate if task.result is not None else None
-    if outcome is None:
-        if task.state not in FINISHED:
-            raise NotFound(f"task {task.id} has no drawing yet: it is {task.state}")
-        raise NotFound(f"task {task.id} has no drawing: add the operation annotate when you make one")
-    try:
-        return msgspec.json.decode(outcome, type=AnnotateResult)
-    except msgspec.ValidationError:
-        refused = msgspec.json.decode(outcome, type=_Refused).error
-        raise NotFound(f"task {task.id} has no drawing: {refused.detail} [{refused.code}]") from None
+    if outcome is not None and outcome.sha256:
+        return outcome
+    if outcome is not None and outcome.error is not None:
+        raise NotFound(f"task {task.id} has no drawing: {outcome.error.detail} [{outcome.error.code}]")
+    if task.state not in FINISHED:
+        raise NotFound(f"task {task.id} has no drawing yet: it is {task.state}")
+    raise NotFound(f"task {task.id} has no drawing: add the operation annotate when you make one")
 
 
 def _send(resp: falcon.Response, images: Images, sha256: str, lost: str) -> None:
