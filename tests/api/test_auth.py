@@ -17,7 +17,6 @@ ADDRESSES = [
     ("POST", "/v1/tasks/1/retry"),
     ("GET", "/v1/tasks/1/image"),
     ("GET", "/v1/tasks/1/annotated"),
-    ("GET", "/v1/vision/detection"),
     ("GET", "/v1/operations"),
     ("GET", "/v1/system"),
     ("GET", "/v1/nothing/here"),  # nobody learns what is not there, either

@@ -17,10 +17,15 @@ from typing import Any
 
 import apsw
 import pytest
+from falcon import testing
 
 from pivision import __version__, abilities, heartbeat
+from pivision.api.app import create_app
+from pivision.api.waiting import Waiting
+from pivision.config import Settings
+from pivision.images import Images
 from pivision.operations import OPERATIONS
-from pivision.store import gate, recovery
+from pivision.store import Store, gate, recovery
 from pivision.task import State
 from tests.api.conftest import Api, assert_problem, png, serving
 from tests.box import eventually
@@ -182,12 +187,17 @@ def test_the_system(api: Api) -> None:
     assert system["temperature_celsius"] is None or -50 < system["temperature_celsius"] < 150
 
 
-def test_where_opencv_has_no_package_a_worker_tells_its_version(fresh: Api) -> None:
-    packaged = fresh.get("/v1/system").json["versions"]["opencv"]
-    abilities.publish(
-        fresh.run_dir, abilities.Abilities(opencv="4.6.0 of Debian", haar=True, hog=True, text=False, models={})
-    )
-    assert fresh.get("/v1/system").json["versions"]["opencv"] == (packaged or "4.6.0 of Debian")
+def test_where_opencv_has_no_package_a_worker_tells_its_version(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Debian's."""
+    monkeypatch.setattr("pivision.api.system._OPENCV_PACKAGES", ())
+    settings = Settings(data_dir=run_folder / "data", run_dir=run_folder, models_dir=run_folder, auth="none")
+    images = Images(settings.images_dir, reserve_bytes=0)
+    client = testing.TestClient(create_app(settings, Store(settings.database), images, Waiting(1), lambda: None))
+    assert client.simulate_get("/v1/system").json["versions"]["opencv"] is None
+    abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", haar=True, hog=True, text=False, models={}))
+    assert client.simulate_get("/v1/system").json["versions"]["opencv"] == "4.6.0"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
