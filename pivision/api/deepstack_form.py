@@ -84,9 +84,9 @@ def models(names: list[str]) -> bytes:
     return msgspec.json.encode({"success": True, "code": 200, "command": "list-custom", "models": names, **_MODULE})
 
 
-def status(of: int) -> int:
+def status_for(status: int) -> int:
     """The HTTP status that these clients expect in the place of ours."""
-    return _STATUSES.get(of, of)
+    return _STATUSES.get(status, status)
 
 
 def refusal(error: PiVisionError, status: int) -> bytes:

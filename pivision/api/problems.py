@@ -70,7 +70,7 @@ def _of_ours(req: falcon.Request, resp: falcon.Response, error: PiVisionError, p
 
 def _answer(req: falcon.Request, resp: falcon.Response, error: PiVisionError, status: int) -> None:
     if deepstack_form.is_spoken_at(req.path):
-        status = deepstack_form.status(status)
+        status = deepstack_form.status_for(status)
         resp.content_type, resp.data = falcon.MEDIA_JSON, deepstack_form.refusal(error, status)
     else:
         resp.content_type, resp.data = CONTENT_TYPE, body(error, status)
