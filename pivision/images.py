@@ -9,6 +9,7 @@ image that is just being removed.
 import contextlib
 import fcntl
 import hashlib
+import io
 import mmap
 import os
 import time
@@ -92,6 +93,15 @@ class Images:
             if not size_bytes:
                 raise ImageEmpty("the image has no bytes")
             yield ReceivedImage(file, self._folder, digest.hexdigest(), size_bytes)
+
+    @contextlib.contextmanager
+    def kept(self, content: bytes) -> Iterator[str]:
+        """Keep an image that was made here, and yield its SHA-256; protected from removal until the block ends.
+
+        The block is where the row is made that refers to it. Raises StorageFull, DatabaseBusy.
+        """
+        with self.receive(io.BytesIO(content), len(content)) as image, image.kept():
+            yield image.sha256
 
     def _make_folders(self) -> None:
         """All at once and durable, so that receiving an image never waits for a folder of its own."""

@@ -4,6 +4,7 @@ docs/state_machine.md draws the same picture.
 """
 
 import enum
+from typing import Literal
 
 import msgspec
 
@@ -33,6 +34,10 @@ FINISHED = frozenset(State) - {State.QUEUED, State.RUNNING}
 """States in which nothing more happens unless a person asks for it."""
 
 
+Lane = Literal["batch", "live"]
+"""Which tasks go first: `live` ones, for which somebody waits, and which are forgotten soon after."""
+
+
 class Image(msgspec.Struct, frozen=True):
     """The picture of a task, as its own header describes it."""
 
@@ -57,6 +62,7 @@ class NewTask(msgspec.Struct, frozen=True):
     operations: msgspec.Raw  # JSON: [{"name": …, "params": {…}}, …]
     source: str | None = None  # where the picture came from, in the client's words
     idempotency_key: str | None = None
+    lane: Lane = "batch"
 
 
 class Task(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +75,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True):
     error: TaskError | None
     attempt: int  # how often a worker has taken it, without those that handed it back
     source: str | None
+    lane: Lane = "batch"
     image: Image
     worker: int | None  # the worker that has it now
     created_at: str

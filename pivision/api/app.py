@@ -4,17 +4,20 @@ from collections.abc import Callable
 
 import falcon
 
-from pivision.api import problems, tasks
-from pivision.api.auth import TokenGuard
+from pivision.api import deepstack, problems, tasks
+from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
+from pivision.api.intake import Intake
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
+from pivision.api.pictures import TaskDrawing, TaskImage
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
+from pivision.models import Models
 from pivision.store import Store
 
 _MULTIPART_PARTS_LIMIT = 16
@@ -31,14 +34,24 @@ def create_app(
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
 
-    uploads = Uploads(images, settings.max_upload_bytes, settings.max_image_pixels)
+    models = Models(settings.models_dir)
+    uploads = Uploads(images, settings.max_upload_bytes)
+    intake = Intake(settings, store, images, models, ring_workers)
     app.add_route("/readyz", Ready(settings, store, images))
-    app.add_route("/v1/tasks", tasks.Tasks(store, images, uploads, waiting, settings.max_wait_seconds, ring_workers))
+    app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
     app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
-    app.add_route("/v1/tasks/{task_id:id}/image", tasks.TaskImage(store, images))
-    app.add_route("/v1/operations", Operations())
+    app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
+    app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
+    app.add_route("/v1/operations", Operations(models, settings.run_dir))
     app.add_route("/v1/system", System(settings, store, images))
+
+    access = Access(settings)
+    looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
+    app.add_route("/v1/vision/detection", deepstack.Detection(looking))
+    app.add_route("/v1/vision/face", deepstack.Face(looking))
+    app.add_route("/v1/vision/custom/{name}", deepstack.Custom(looking, models))
+    app.add_route("/v1/vision/custom/list", deepstack.CustomList(access, uploads, models))
     return app
 
 
@@ -51,8 +64,7 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
 
 
 def _create(settings: Settings) -> App:
-    guard = [TokenGuard(settings.secrets_dir)] if settings.auth == "token" else []
-    app: App = falcon.App(middleware=[SafeHeaders(), *guard])
+    app: App = falcon.App(middleware=[SafeHeaders(), TokenGuard(Access(settings))])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON

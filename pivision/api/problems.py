@@ -1,11 +1,13 @@
 """Errors as answers: RFC 9457 problem details with a stable `code`, whoever found the error."""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import falcon
 import msgspec
 
+from pivision.api import deepstack_form
 from pivision.errors import (
     HeaderTooLarge,
     InvalidRequest,
@@ -15,6 +17,7 @@ from pivision.errors import (
     Unauthorized,
     UploadTooLarge,
 )
+from pivision.task import TaskError
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_SECONDS = 2
@@ -48,6 +51,12 @@ def of_status(status: int, detail: str) -> PiVisionError:
     return kind(detail)
 
 
+def of_task(error: TaskError) -> PiVisionError:
+    """The error of our tree that a task has ended with."""
+    kind = next((kind for kind in _below(PiVisionError) if kind.code == error.code), PiVisionError)
+    return kind(error.detail)
+
+
 def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Let `app` answer every error as a problem."""
     app.add_error_handler(Exception, _unexpected)
@@ -56,13 +65,16 @@ def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
 
 
 def _of_ours(req: falcon.Request, resp: falcon.Response, error: PiVisionError, params: dict[str, Any]) -> None:
-    _answer(resp, error, error.status)
+    _answer(req, resp, error, error.status)
 
 
-def _answer(resp: falcon.Response, error: PiVisionError, status: int) -> None:
+def _answer(req: falcon.Request, resp: falcon.Response, error: PiVisionError, status: int) -> None:
+    if deepstack_form.is_spoken_at(req.path):
+        status = deepstack_form.status_for(status)
+        resp.content_type, resp.data = falcon.MEDIA_JSON, deepstack_form.refusal(error, status)
+    else:
+        resp.content_type, resp.data = CONTENT_TYPE, body(error, status)
     resp.status = status
-    resp.content_type = CONTENT_TYPE
-    resp.data = body(error, status)
     if error.retryable:
         resp.set_header("Retry-After", str(RETRY_AFTER_SECONDS))
     if isinstance(error, Unauthorized):
@@ -73,9 +85,15 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
     for name, value in dict(error.headers or {}).items():
         resp.set_header(name, value)
     ours = of_status(error.status_code, error.description or error.title or "")
-    _answer(resp, ours, error.status_code)
+    _answer(req, resp, ours, error.status_code)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     logging.getLogger("server").exception("%s %s", req.method, req.path)
-    _answer(resp, PiVisionError("the server's log has the details"), PiVisionError.status)
+    _answer(req, resp, PiVisionError("the server's log has the details"), PiVisionError.status)
+
+
+def _below(kind: type[PiVisionError]) -> Iterator[type[PiVisionError]]:
+    for child in kind.__subclasses__():
+        yield child
+        yield from _below(child)

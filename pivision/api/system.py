@@ -12,7 +12,7 @@ import falcon
 import msgspec
 import psutil
 
-from pivision import __version__, heartbeat, history
+from pivision import __version__, abilities, heartbeat, history
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
@@ -112,9 +112,10 @@ class System:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
         memory = psutil.virtual_memory()
+        told = abilities.published(self._settings.run_dir)
         resp.data = msgspec.json.encode(
             {
-                "versions": self._versions,
+                "versions": {**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
                 "machine": platform.machine(),
                 "uptime_seconds": round(heartbeat.boottime()),
                 "tasks": self._store.counts(),
@@ -138,7 +139,7 @@ class System:
 
 
 def _opencv_version() -> str | None:
-    """From the packages' metadata: the server never imports OpenCV."""
+    """From the packages' metadata: the server never imports OpenCV. Debian's has none: there a worker tells."""
     for package in _OPENCV_PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(package)

@@ -1,6 +1,5 @@
 """/v1/tasks: make tasks, read, cancel and retry them."""
 
-import contextlib
 import math
 import re
 from collections.abc import Callable
@@ -9,16 +8,17 @@ import falcon
 import msgspec
 from falcon.routing import BaseConverter
 
+from pivision import operations
+from pivision.api.intake import Intake
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
-from pivision.errors import ImageLost, InvalidRequest, PiVisionError
-from pivision.images import Images
+from pivision.errors import InvalidRequest
 from pivision.store import Store
 from pivision.task import State, Task
 
 _PAGE_DEFAULT, _PAGE_LIMIT = 50, 200
 _ID = re.compile("[1-9][0-9]{0,99}")
-_MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp"}
+_FIELDS = ("operations", "source")
 
 
 class TaskId(BaseConverter):
@@ -33,20 +33,13 @@ class Tasks:
     """/v1/tasks"""
 
     def __init__(
-        self,
-        store: Store,
-        images: Images,
-        uploads: Uploads,
-        waiting: Waiting,
-        max_wait_seconds: float,
-        ring_workers: Callable[[], None],
+        self, store: Store, uploads: Uploads, intake: Intake, waiting: Waiting, max_wait_seconds: float
     ) -> None:
         self._store = store
-        self._images = images
         self._uploads = uploads
+        self._intake = intake
         self._waiting = waiting
         self._max_wait_seconds = max_wait_seconds
-        self._ring_workers = ring_workers
 
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make a task of the picture and its operations; with ?wait=SECONDS, answer when it has finished."""
@@ -64,17 +57,14 @@ class Tasks:
         resp.data = msgspec.json.encode(task)
 
     def _create(self, req: falcon.Request, resp: falcon.Response) -> Task:
-        with self._uploads.receive(req) as (image, new):
-            try:
-                with image.kept():
-                    task, is_new = self._store.add(new)
-            except PiVisionError:
-                with contextlib.suppress(PiVisionError):  # else the worker's housekeeping does it
-                    self._images.remove_unreferenced({image.sha256}, self._store.is_image_referenced)
-                raise
-        if is_new:
-            self._ring_workers()
-        else:
+        with self._uploads.receive(req, _FIELDS) as (image, fields):
+            task, is_new = self._intake.add(
+                image,
+                operations.parse(fields.get("operations", "")),
+                source=fields.get("source"),
+                idempotency_key=req.get_header("Idempotency-Key"),
+            )
+        if not is_new:
             resp.set_header("Idempotent-Replayed", "true")
         return task
 
@@ -118,26 +108,6 @@ class Retry:
         task = self._store.retry(task_id)
         self._ring_workers()
         resp.data = msgspec.json.encode(task)
-
-
-class TaskImage:
-    """/v1/tasks/{task_id}/image"""
-
-    def __init__(self, store: Store, images: Images) -> None:
-        self._store = store
-        self._images = images
-
-    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
-        """The picture as it was sent."""
-        image = self._store.get(task_id).image
-        try:
-            resp.stream = self._images.path(image.sha256).open("rb")
-        except FileNotFoundError:
-            raise ImageLost(f"the image of task {task_id} is gone") from None
-        resp.content_length = image.size_bytes
-        resp.content_type = _MEDIA_TYPES[image.format]
-
-    on_head = on_get
 
 
 def _state(text: str | None) -> State | None:

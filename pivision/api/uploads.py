@@ -1,81 +1,69 @@
-"""What a client sends to have a picture looked at: a multipart form, or the raw picture with the rest in the query."""
+"""What clients send: a multipart form, or a raw picture with the rest in the query."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import falcon
-import msgspec
 
-from pivision import operations, picture
-from pivision.errors import ImageEmpty, ImageTooManyPixels, InvalidRequest
+from pivision.errors import ImageEmpty, InvalidRequest
 from pivision.images import Images, ReceivedImage
-from pivision.task import Image, NewTask
 
-SOURCE_LIMIT_CHARACTERS = 200
 _FIELD_LIMIT_BYTES = 64 * 1024
-_IDEMPOTENCY_KEY_LIMIT_CHARACTERS = 200
+
+Fields = dict[str, str]
 
 
 class Uploads:
     """Reads uploads within the limits; streams the picture to the disk, so that its size is no matter of memory."""
 
-    def __init__(self, images: Images, max_upload_bytes: int, max_image_pixels: int) -> None:
+    def __init__(self, images: Images, max_upload_bytes: int) -> None:
         self._images = images
         self._max_upload_bytes = max_upload_bytes
-        self._max_image_pixels = max_image_pixels
 
     @contextlib.contextmanager
-    def receive(self, req: falcon.Request) -> Iterator[tuple[ReceivedImage, NewTask]]:
-        """Read one upload. The image is gone after the block unless it was kept in it.
+    def receive(self, req: falcon.Request, names: Collection[str]) -> Iterator[tuple[ReceivedImage, Fields]]:
+        """Read a picture and the fields of these names; those of a form win over those of the query.
 
-        Raises UploadTooLarge, ImageEmpty, ImageUnsupported, ImageTruncated, ImageTooManyPixels, StorageFull,
-        InvalidRequest, InvalidJson, UnknownOperation, InvalidParameter.
+        The image is gone after the block unless it was kept in it. Raises UploadTooLarge, ImageEmpty, StorageFull,
+        InvalidRequest.
         """
-        with contextlib.ExitStack() as stack:
-            fields = {name: req.get_param(name) for name in ("operations", "source")}
-            if (req.content_type or "").partition(";")[0].strip().lower() == falcon.MEDIA_MULTIPART:
-                image = self._receive_form(req, stack, fields)
-            else:
-                image = stack.enter_context(self._images.receive(req.bounded_stream, self._max_upload_bytes))
-            calls = operations.parse(fields["operations"] or "")
-            yield (
-                image,
-                NewTask(
-                    image=self._described(image),
-                    operations=msgspec.Raw(msgspec.json.encode(calls)),
-                    source=_bounded("source", fields["source"], SOURCE_LIMIT_CHARACTERS),
-                    idempotency_key=_bounded(
-                        "Idempotency-Key", req.get_header("Idempotency-Key"), _IDEMPOTENCY_KEY_LIMIT_CHARACTERS
-                    ),
-                ),
-            )
+        fields = {name: value for name in names if (value := req.get_param(name)) is not None}
+        if not _is_form(req):
+            with self._images.receive(req.bounded_stream, self._max_upload_bytes) as image:
+                yield image, fields
+            return
+        with self.form(req, names) as (of_form, more):
+            if of_form is None:
+                raise ImageEmpty("the form has no part `image`")
+            yield of_form, {**fields, **more}
 
-    def _receive_form(
-        self, req: falcon.Request, stack: contextlib.ExitStack, fields: dict[str, str | None]
-    ) -> ReceivedImage:
-        """Read the form's parts in whatever order they come; fields of the form win over those of the query."""
+    @contextlib.contextmanager
+    def form(
+        self, req: falcon.Request, names: Collection[str], *, is_strict: bool = True
+    ) -> Iterator[tuple[ReceivedImage | None, Fields]]:
+        """Read a form's parts in whatever order they come; without a form, there are none.
+
+        The picture is the part `image`; where it need not be strict, also a file of another name, and other unknown
+        parts are passed over. Raises as `receive` does.
+        """
         image: ReceivedImage | None = None
-        for part in req.get_media():
-            if part.name == "image":
-                if image is not None:
-                    raise InvalidRequest("the form has more than one part `image`; make one task for each picture")
-                image = stack.enter_context(self._images.receive(part.stream, self._max_upload_bytes))
-            elif part.name in fields:
-                fields[part.name] = _text(part.name, part.stream.read(_FIELD_LIMIT_BYTES + 1))
-            else:
-                raise InvalidRequest(f"the form has an unknown part {part.name!r}; it takes image, operations, source")
-        if image is None:
-            raise ImageEmpty("the form has no part `image`")
-        return image
+        fields: Fields = {}
+        with contextlib.ExitStack() as stack:
+            for part in req.get_media() if _is_form(req) else ():
+                if part.name in names:
+                    fields[part.name] = _text(part.name, part.stream.read(_FIELD_LIMIT_BYTES + 1))
+                elif part.name == "image" or (part.filename is not None and not is_strict):
+                    if image is not None:
+                        raise InvalidRequest("the form has more than one picture; send each by itself")
+                    image = stack.enter_context(self._images.receive(part.stream, self._max_upload_bytes))
+                elif is_strict:
+                    takes = ", ".join(("image", *names))
+                    raise InvalidRequest(f"the form has an unknown part {part.name!r}; it takes {takes}")
+            yield image, fields
 
-    def _described(self, image: ReceivedImage) -> Image:
-        with image.bytes() as content:
-            described = picture.inspect(content)
-        pixels = described.width_px * described.height_px
-        if pixels > self._max_image_pixels:
-            size = f"{described.width_px} x {described.height_px}"
-            raise ImageTooManyPixels(f"{size} pixels are more than {self._max_image_pixels} (max_image_pixels)")
-        return Image(image.sha256, described.format, described.width_px, described.height_px, image.size_bytes)
+
+def _is_form(req: falcon.Request) -> bool:
+    return (req.content_type or "").partition(";")[0].strip().lower() == falcon.MEDIA_MULTIPART
 
 
 def _text(name: str, value: bytes) -> str:
@@ -85,9 +73,3 @@ def _text(name: str, value: bytes) -> str:
         return value.decode()
     except UnicodeDecodeError:
         raise InvalidRequest(f"the field `{name}` is not UTF-8") from None
-
-
-def _bounded(name: str, value: str | None, limit_characters: int) -> str | None:
-    if value is not None and not 0 < len(value) <= limit_characters:
-        raise InvalidRequest(f"{name} must have 1 to {limit_characters} characters")
-    return value

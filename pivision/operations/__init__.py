@@ -93,6 +93,14 @@ def parse(text: str | bytes) -> tuple[OperationCall, ...]:
     return tuple(_checked(call) for call in calls)
 
 
+def require_source(calls: tuple[OperationCall, ...], source: str | None) -> None:
+    """Raise InvalidRequest where an operation compares with the picture before, and there is no source to have one."""
+    if source is None and any(call.name == "motion" for call in calls):
+        raise InvalidRequest(
+            "`motion` compares with the picture before from the same `source`: name one, as source=door"
+        )
+
+
 def _calls_of_json(text: bytes) -> list[_AnyCall]:
     try:
         entries = msgspec.json.decode(text, type=list[str | _AnyCall])

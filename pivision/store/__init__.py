@@ -15,7 +15,7 @@ from pivision.errors import IdempotencyKeyReused, TaskNotFound, TaskStateConflic
 from pivision.store.connections import Connections
 from pivision.store.fingerprint import Fingerprint
 from pivision.store.ledger import Ledger
-from pivision.store.rows import Row, fence, now, request, to_task
+from pivision.store.rows import Row, fence, images_of, now, request, to_task
 from pivision.task import TRANSITIONS, NewTask, State, Task, TaskError
 
 
@@ -70,6 +70,7 @@ class Store:
             operations=bytes(new.operations).decode(),
             source=new.source,
             idempotency_key=new.idempotency_key,
+            lane=new.lane,
             now=now(),
             **msgspec.structs.asdict(new.image),
         )
@@ -117,7 +118,7 @@ class Store:
     # Workers
 
     def claim(self, worker: int) -> Task | None:
-        """Take the oldest waiting task for this worker and count the attempt; None if nothing waits."""
+        """Take the oldest waiting task, a live one if there is any, and count the attempt; None if nothing waits."""
         if self._read("is_queue_empty")[0]["is_empty"]:
             return None
         rows = self._write("claim", worker=worker, now=now())
@@ -135,6 +136,13 @@ class Store:
     def hand_back(self, task: Task) -> bool:
         """Put the task back into the queue as if it had never been taken. False as with `finish`."""
         return bool(self._write("hand_back", **fence(task)))
+
+    def previous(self, task: Task) -> Task | None:
+        """The newest task before this one from the same source, in whatever state; None without one, or a source."""
+        if task.source is None:
+            return None
+        rows = self._read("previous", source=task.source, id=task.id)
+        return to_task(rows[0]) if rows else None
 
     def running(self) -> list[Task]:
         """The tasks that some worker has, or had when it died."""
@@ -155,16 +163,19 @@ class Store:
         self._write("tick", boot_id=boot_id, boottime_seconds=int(boottime_seconds))
 
     def remove_expired(self, max_age_seconds: float, limit: int) -> set[str]:
-        """Remove at most `limit` tasks that finished longer ago; return the SHA-256 of their images."""
-        rows = self._write("remove_expired", max_age_seconds=int(max_age_seconds), limit=limit)
-        return {row["image_sha256"] for row in rows}
+        """Remove at most `limit` tasks that finished longer ago; return the SHA-256 of their images and drawings."""
+        return images_of(self._write("remove_expired", max_age_seconds=int(max_age_seconds), limit=limit))
+
+    def remove_live(self, kept_seconds: float, limit: int) -> set[str]:
+        """Remove at most `limit` live tasks that finished longer ago, but for quarantined ones; return as above."""
+        return images_of(self._write("remove_live", kept_seconds=int(kept_seconds), limit=limit))
 
     def remove_oldest(self, limit: int, kept: int) -> set[str]:
-        """Remove the `limit` tasks that finished longest ago, but not the last `kept`; return their images' SHA-256."""
-        return {row["image_sha256"] for row in self._write("remove_oldest", limit=limit, kept=kept)}
+        """Remove the `limit` tasks that finished longest ago, but not the last `kept`; return as above."""
+        return images_of(self._write("remove_oldest", limit=limit, kept=kept))
 
     def is_image_referenced(self, sha256: str) -> bool:
-        """Whether any task has this image."""
+        """Whether any task has this image, or this drawing."""
         return bool(self._read("is_image_referenced", sha256=sha256)[0]["is_referenced"])
 
     # Copies, and what is done when the file is not what it should be

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from pivision.task import Image, Task
+from pivision.task import Image, Lane, Task
 
 
 class Request(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,6 +25,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     image: Image
     idempotency_key: str | None
     created_at: str
+    lane: Lane = "batch"  # lines of earlier versions have none
 
 
 _DECODER = msgspec.json.Decoder(Request)
@@ -51,6 +52,7 @@ class Ledger:
                 image=task.image,
                 idempotency_key=idempotency_key,
                 created_at=task.created_at,
+                lane=task.lane,
             )
         )
         try:

@@ -13,9 +13,11 @@ from pivision.store import queries, salvage, schema
 from pivision.store.ledger import Request
 from pivision.store.rows import Row, now
 from pivision.store.salvage import Source
+from pivision.task import State
 
 _QUERIES = queries.load("recovery.sql")
 _ROWS_BETWEEN_SIGNS = 500
+_UNFINISHED = {State.QUEUED, State.RUNNING}
 
 T = TypeVar("T")
 
@@ -29,6 +31,7 @@ _REQUEST_COLUMNS = (
     "image_size_bytes",
     "idempotency_key",
     "created_at",
+    "lane",
 )
 _PROGRESS_COLUMNS = (
     "id",
@@ -49,6 +52,8 @@ class Merge:
 
     A source that is sound has the last word on every id up to its own last one: what it lacks of those was removed.
     A damaged one has no such word, and a row in it counts only if nothing else tells the request differently.
+    Live tasks that have not ended are left out: nobody waits for them any more, and most of those that a ledger or an
+    older copy knows have been done and removed since.
     """
 
     def __init__(self, connection: apsw.Connection, progress: Callable[[], None]) -> None:
@@ -103,7 +108,10 @@ class Merge:
         return sum(not self._run("has", id=task_id)[0][0] for task_id in self._refused)
 
     def _take(self, row: Row, origin: str) -> None:
-        values = {column: row.get(column) for column in (*_PROGRESS_COLUMNS, *_REQUEST_COLUMNS)}
+        values = {**{column: row.get(column) for column in _PROGRESS_COLUMNS}, **_request(row)}
+        if values["lane"] == "live" and values["state"] in _UNFINISHED:
+            self._refused.discard(values["id"])
+            return
         if self._run("has", id=values["id"])[0][0]:
             return
         for attempt in (values, {**values, "idempotency_key": None}):  # a key may have been used anew since
@@ -136,6 +144,12 @@ def into(file: Path, progress: Callable[[], None]) -> Iterator[Merge]:
         connection.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
 
 
+def _request(row: Row) -> Row:
+    """What was asked for, in a row of whatever schema: the first one had no lanes."""
+    row = {"lane": "batch", **row}
+    return {column: row.get(column) for column in _REQUEST_COLUMNS}
+
+
 def _columns(request: Request) -> Row:
     return {
         "operations": bytes(request.operations).decode(),
@@ -147,6 +161,7 @@ def _columns(request: Request) -> Row:
         "image_size_bytes": request.image.size_bytes,
         "idempotency_key": request.idempotency_key,
         "created_at": request.created_at,
+        "lane": request.lane,
     }
 
 
@@ -154,4 +169,4 @@ def _is_contradicted(row: Row, requests: dict[int, Request], backup: apsw.Connec
     """Whether the ledger or the backup tells this request differently."""
     request = requests.get(row["id"])
     told = _columns(request) if request else salvage.row(backup, row["id"]) if backup else None
-    return told is not None and any(row.get(column) != told[column] for column in _REQUEST_COLUMNS)
+    return told is not None and _request(row) != _request(told)

@@ -17,9 +17,9 @@ ROLLBACK;
 -- The client's task. The row is durable when this returns: the image was made durable before.
 INSERT INTO task (
     state, operations, source, image_sha256, image_format, image_width_px, image_height_px, image_size_bytes,
-    idempotency_key, created_at
+    idempotency_key, created_at, lane
 ) VALUES (
-    'queued', :operations, :source, :sha256, :format, :width_px, :height_px, :size_bytes, :idempotency_key, :now
+    'queued', :operations, :source, :sha256, :format, :width_px, :height_px, :size_bytes, :idempotency_key, :now, :lane
 )
 ON CONFLICT (idempotency_key) WHERE idempotency_key IS NOT NULL DO NOTHING
 RETURNING *;
@@ -45,9 +45,16 @@ SELECT state, count(*) AS tasks FROM task GROUP BY state;
 SELECT NOT EXISTS (SELECT 1 FROM task WHERE state = 'queued') AS is_empty;
 
 -- name: claim
--- The attempt is counted in the commit that gives the task away: whatever happens next, this attempt has been.
+-- The attempt is counted in the commit that gives the task away: whatever happens next, this attempt has been. Somebody
+-- waits for live tasks, so they go first. That a waiting task has no end is said for their index: it then gives them by id.
 UPDATE task SET state = 'running', worker = :worker, attempt = attempt + 1, started_at = :now
-WHERE id = (SELECT id FROM task WHERE state = 'queued' ORDER BY id LIMIT 1)
+WHERE id = coalesce(
+    (
+        SELECT id FROM task WHERE lane = 'live' AND state = 'queued' AND finished_running_seconds IS NULL
+        ORDER BY id LIMIT 1
+    ),
+    (SELECT id FROM task WHERE state = 'queued' ORDER BY id LIMIT 1)
+)
 RETURNING *;
 
 -- name: finish
@@ -69,6 +76,9 @@ RETURNING id;
 UPDATE task SET state = 'queued', worker = NULL, attempt = attempt - 1, started_at = NULL
 WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
 RETURNING id;
+
+-- name: previous
+SELECT * FROM task WHERE source = :source AND id < :id ORDER BY id DESC LIMIT 1;
 
 -- name: running
 SELECT * FROM task WHERE state = 'running' ORDER BY id;
@@ -117,7 +127,18 @@ DELETE FROM task WHERE id IN (
         AND state != 'quarantined'
     ORDER BY finished_running_seconds, id LIMIT :limit
 )
-RETURNING id, image_sha256;
+RETURNING id, image_sha256, drawing_sha256;
+
+-- name: remove_live
+-- Who waited for them has the answer. Quarantined ones wait for a person, as those of the batch do; the states are listed
+-- and not excluded, for the index.
+DELETE FROM task WHERE id IN (
+    SELECT id FROM task
+    WHERE lane = 'live' AND state IN ('done', 'failed', 'cancelled')
+        AND finished_running_seconds <= (SELECT running_seconds FROM appliance_clock) - :kept_seconds
+    LIMIT :limit
+)
+RETURNING id, image_sha256, drawing_sha256;
 
 -- name: remove_oldest
 -- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits, and not the
@@ -130,10 +151,12 @@ DELETE FROM task WHERE id IN (
     )
     ORDER BY finished_running_seconds, id LIMIT :limit
 )
-RETURNING id, image_sha256;
+RETURNING id, image_sha256, drawing_sha256;
 
 -- name: is_image_referenced
-SELECT EXISTS (SELECT 1 FROM task WHERE image_sha256 = :sha256) AS is_referenced;
+-- As the picture of a task, or as what was drawn on one.
+SELECT EXISTS (SELECT 1 FROM task WHERE image_sha256 = :sha256)
+    OR EXISTS (SELECT 1 FROM task WHERE drawing_sha256 = :sha256) AS is_referenced;
 
 -- name: fingerprint
 -- Which of two copies is the newer one, and whether anything has happened between them. The counts take an index alone.

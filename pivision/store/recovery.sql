@@ -31,11 +31,11 @@ SELECT EXISTS (SELECT 1 FROM task WHERE id = :id);
 INSERT INTO task (
     id, state, operations, source, image_sha256, image_format, image_width_px, image_height_px, image_size_bytes, attempt,
     worker, result, error_code, error_detail, idempotency_key, created_at, started_at, finished_at,
-    finished_running_seconds
+    finished_running_seconds, lane
 ) VALUES (
     :id, :state, :operations, :source, :image_sha256, :image_format, :image_width_px, :image_height_px, :image_size_bytes,
     :attempt, :worker, :result, :error_code, :error_detail, :idempotency_key, :created_at, :started_at, :finished_at,
-    :finished_running_seconds
+    :finished_running_seconds, :lane
 );
 
 -- name: set_last_id
@@ -64,4 +64,5 @@ UPDATE task SET state = 'quarantined', error_code = :code, error_detail = :detai
 WHERE id = :id;
 
 -- name: images
-SELECT DISTINCT image_sha256 FROM task;
+-- The pictures of the tasks, and what was drawn on them.
+SELECT image_sha256 FROM task UNION SELECT drawing_sha256 FROM task WHERE drawing_sha256 IS NOT NULL;

@@ -26,6 +26,7 @@ def to_task(row: Row) -> Task:
         error=None if row["error_code"] is None else TaskError(row["error_code"], row["error_detail"]),
         attempt=row["attempt"],
         source=row["source"],
+        lane=row["lane"],
         image=Image(
             sha256=row["image_sha256"],
             format=row["image_format"],
@@ -38,6 +39,11 @@ def to_task(row: Row) -> Task:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def images_of(removed: list[Row]) -> set[str]:
+    """What is on the disk for these rows: their pictures, and what was drawn on them."""
+    return {sha256 for row in removed for sha256 in (row["image_sha256"], row["drawing_sha256"]) if sha256}
 
 
 def request(of: Task | NewTask) -> tuple[str, bytes, str | None]:

@@ -104,7 +104,7 @@ def clock(file: Path) -> dict[str, object] | None:
 
 
 def images(file: Path) -> set[str]:
-    """The images that the tasks of a sound database have."""
+    """The images that the tasks of a sound database have, and what was drawn on them."""
     with contextlib.closing(opened(file)) as connection:
         return {sha256 for (sha256,) in connection.execute(_QUERIES["images"])}
 

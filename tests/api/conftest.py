@@ -42,6 +42,7 @@ class Api:
             "data_dir": folder / "data",
             "log_dir": folder / "logs",
             "run_dir": self.run_dir,
+            "models_dir": folder / "models",
             "workers": 1,
             "max_upload_bytes": MAX_UPLOAD_BYTES,
             "max_image_pixels": MAX_IMAGE_PIXELS,
@@ -74,6 +75,14 @@ class Api:
     def store(self) -> Store:
         """The server's own database."""
         return Store(self.folder / "data" / "pivision.db", timeout_seconds=PATIENCE_SECONDS)
+
+    def install_model(self, name: str = "parcels", labels: tuple[str, ...] = ("person", "dog", "parcel")) -> None:
+        """An owner's own model, as far as the server looks at it; a worker could not load it."""
+        folder = self.folder / "models"
+        folder.mkdir(exist_ok=True)
+        (folder / f"{name}.onnx").write_bytes(b"no network")
+        manifest = f'file = "{name}.onnx"\nfamily = "yolox"\ninput_side_px = 416\nlabels = {json.dumps(labels)}\n'
+        (folder / f"{name}.toml").write_text(manifest)
 
     def files(self) -> set[str]:
         """Every image on the disk."""

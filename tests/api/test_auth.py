@@ -16,6 +16,7 @@ ADDRESSES = [
     ("DELETE", "/v1/tasks/1"),
     ("POST", "/v1/tasks/1/retry"),
     ("GET", "/v1/tasks/1/image"),
+    ("GET", "/v1/tasks/1/annotated"),
     ("GET", "/v1/operations"),
     ("GET", "/v1/system"),
     ("GET", "/v1/nothing/here"),  # nobody learns what is not there, either

@@ -1,5 +1,6 @@
 """Is it alive, can it work, what can it do, and how is it."""
 
+import base64
 import contextlib
 import fcntl
 import http.client
@@ -16,10 +17,15 @@ from typing import Any
 
 import apsw
 import pytest
+from falcon import testing
 
-from pivision import __version__, heartbeat
+from pivision import __version__, abilities, heartbeat
+from pivision.api.app import create_app
+from pivision.api.waiting import Waiting
+from pivision.config import Settings
+from pivision.images import Images
 from pivision.operations import OPERATIONS
-from pivision.store import gate, recovery
+from pivision.store import Store, gate, recovery
 from pivision.task import State
 from tests.api.conftest import Api, assert_problem, png, serving
 from tests.box import eventually
@@ -81,6 +87,8 @@ def test_a_server_that_waits_for_its_database_is_alive_and_says_so(run_folder: P
         assert (ready.status, ready.json["checks"]) == (503, {"database": "database-recovering"})
         for answer in (api.get("/v1/tasks"), api.get("/v1/system"), api.post(png())):
             assert_problem(answer, 503, "database-recovering")
+        cameras = api.request("POST", "/v1/vision/detection", headers={"Authorization": ""})
+        assert (cameras.status, cameras.json["success"], cameras.json["code"]) == (503, False, 503)
         assert api.get("/").status == 200
         assert api.request("GET", "/v1/tasks", headers={"Authorization": "Bearer no"}).status == 401
         os.close(lock)
@@ -179,6 +187,19 @@ def test_the_system(api: Api) -> None:
     assert system["temperature_celsius"] is None or -50 < system["temperature_celsius"] < 150
 
 
+def test_where_opencv_has_no_package_a_worker_tells_its_version(
+    run_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Debian's."""
+    monkeypatch.setattr("pivision.api.system._OPENCV_PACKAGES", ())
+    settings = Settings(data_dir=run_folder / "data", run_dir=run_folder, models_dir=run_folder, auth="none")
+    images = Images(settings.images_dir, reserve_bytes=0)
+    client = testing.TestClient(create_app(settings, Store(settings.database), images, Waiting(1), lambda: None))
+    assert client.simulate_get("/v1/system").json["versions"]["opencv"] is None
+    abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", haar=True, hog=True, text=False, models={}))
+    assert client.simulate_get("/v1/system").json["versions"]["opencv"] == "4.6.0"
+
+
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
 def test_the_system_without_a_word_from_health(api: Api, content: bytes) -> None:
     (api.run_dir / "health.json").write_bytes(content)
@@ -187,7 +208,7 @@ def test_the_system_without_a_word_from_health(api: Api, content: bytes) -> None
 
 KEYWORDS = {
     "$ref", "$defs", "title", "description", "type", "properties", "required", "additionalProperties", "default",
-    "minimum", "maximum", "maxItems", "minItems", "items", "prefixItems", "enum", "anyOf",
+    "minimum", "maximum", "maxItems", "minItems", "items", "prefixItems", "enum", "anyOf", "contentEncoding",
 }  # fmt: skip
 TYPES: dict[str, type | tuple[type, ...]] = {
     "object": dict,
@@ -209,6 +230,8 @@ def validate(value: Any, schema: Any, root: Any) -> None:
     if "type" in schema:
         assert isinstance(value, TYPES[schema["type"]]), (value, schema)
         assert not (schema["type"] in ("integer", "number") and isinstance(value, bool))
+    if "contentEncoding" in schema:
+        assert base64.b64decode(value, validate=True)
     if "enum" in schema:
         assert value in schema["enum"]
     if isinstance(value, int | float):
@@ -244,6 +267,12 @@ def test_a_task_of_the_defaults_is_taken_as_the_schemas_say(api: Api) -> None:
     for operation in api.get("/v1/operations").json["operations"]:
         definition = operation["params"]["$defs"][operation["params"]["$ref"].removeprefix("#/$defs/")]
         defaults = {name: each["default"] for name, each in definition["properties"].items()}
-        calls = json.dumps([{"name": operation["name"], "params": defaults}])
-        answer = api.post(png(), "operations=" + calls.replace(" ", "").replace('"', "%22"))
-        assert answer.json["operations"] == [{"name": operation["name"], "params": defaults}]
+        calls = [{"name": operation["name"], "params": defaults}]
+        if operation["name"] == "annotate":  # which draws what another has found
+            calls.append({"name": "codes", "params": {"formats": []}})
+        text = json.dumps(calls, separators=(",", ":")).replace('"', "%22")
+        answer = api.post(png(), f"operations={text}&source=door")
+        if operation["available"]:
+            assert answer.json["operations"] == calls
+        else:
+            assert_problem(answer, 409, "model-missing")

@@ -14,7 +14,7 @@ from PIL import Image as PillowImage
 
 from pivision.images import Images
 from pivision.store import Store
-from pivision.task import Image, NewTask
+from pivision.task import Image, Lane, NewTask
 
 # The same examples in each run: a change is judged by its own faults and not by luck. EXPLORE=1 looks further.
 hypothesis.settings.register_profile("steady", deadline=None, max_examples=100, derandomize=True, database=None)
@@ -30,9 +30,10 @@ def new_task(
     operations: msgspec.Raw = OPERATIONS,
     source: str | None = None,
     idempotency_key: str | None = None,
+    lane: Lane = "batch",
 ) -> NewTask:
     """What a client asks for."""
-    return NewTask(Image(sha256, "jpeg", 640, 480, 12345), operations, source, idempotency_key)
+    return NewTask(Image(sha256, "jpeg", 640, 480, 12345), operations, source, idempotency_key, lane)
 
 
 def encoded(picture: PillowImage.Image, kind: str, **options: object) -> bytes:

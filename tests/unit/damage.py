@@ -18,7 +18,7 @@ from pivision.task import Image, NewTask, State, Task, TaskError
 from tests.unit.conftest import OPERATIONS
 
 TASKS = 120
-RESULT = b'{"codes":{"milliseconds":4.1,"codes":[]}}'
+RESULT = b'{"codes":{"milliseconds":4.1,"codes":[]},"annotate":{"milliseconds":9,"sha256":"%s"}}' % (b"d" * 64)
 
 
 class Request(NamedTuple):

@@ -181,7 +181,7 @@ def test_the_file_is_marked_and_durable(store: Store) -> None:
     with contextlib.closing(apsw.Connection(str(store._file))) as raw:
         assert raw.pragma("journal_mode") == "wal"
         assert raw.pragma("application_id") == int.from_bytes(b"PiVs", "big")
-        assert raw.pragma("user_version") == 1
+        assert raw.pragma("user_version") == schema.newest()
     assert store._file.stat().st_mode & 0o077 == 0 or store._file.parent.stat().st_mode & 0o077 == 0
 
 

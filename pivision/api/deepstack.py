@@ -1,0 +1,139 @@
+"""/v1/vision: the addresses of DeepStack and CodeProject.AI, for the cameras and homes that know these.
+
+The same pictures, tasks and workers as behind /v1/tasks; but the tasks are live ones: somebody waits, so they go first,
+and are forgotten soon after.
+"""
+
+import contextlib
+import time
+from collections.abc import Callable
+
+import falcon
+import msgspec
+
+from pivision.api import deepstack_form, problems
+from pivision.api.auth import Access
+from pivision.api.intake import Intake
+from pivision.api.uploads import Uploads
+from pivision.api.waiting import Waiting
+from pivision.errors import ImageEmpty, NotFound, TaskNotFound, TaskStateConflict, TooManyWaiting
+from pivision.models import Models
+from pivision.operations import OperationCall
+from pivision.operations.faces import FacesParams
+from pivision.operations.objects import ObjectsParams
+from pivision.store import Store
+from pivision.task import State
+
+WAIT_SECONDS = 20.0
+"""The longest that a client is kept waiting; most give up before."""
+
+_FIELDS = ("api_key", "min_confidence")
+
+
+class Looking:
+    """Has one operation look at the picture of a request, and waits for it."""
+
+    def __init__(
+        self, access: Access, uploads: Uploads, intake: Intake, waiting: Waiting, store: Store, wait_seconds: float
+    ) -> None:
+        self._access = access
+        self._uploads = uploads
+        self._intake = intake
+        self._waiting = waiting
+        self._store = store
+        self._wait_seconds = min(WAIT_SECONDS, wait_seconds)
+
+    def look(
+        self, req: falcon.Request, command: deepstack_form.Command, call: Callable[[float], OperationCall]
+    ) -> bytes:
+        """The protocol's answer. `call` makes the operation from the least confidence that was asked for."""
+        began = time.monotonic()
+        with contextlib.ExitStack() as seat:
+            with self._uploads.form(req, _FIELDS, is_strict=False) as (image, fields):
+                self._access.require(req, fields.get("api_key", ""))
+                wanted = call(deepstack_form.min_score(fields.get("min_confidence", "")))
+                if image is None:
+                    raise ImageEmpty("send a multipart form with the picture as its part `image`")
+                seat.enter_context(self._waiting.seat())
+                task, _ = self._intake.add(image, (wanted,), lane="live")
+            stored = time.monotonic()
+            result = self._result_of(task.id)
+        now = time.monotonic()
+        return deepstack_form.answer(result, task.image, command, now - stored, now - began)
+
+    def _result_of(self, task_id: int) -> msgspec.Raw:
+        task = self._waiting.until_finished(task_id, self._wait_seconds, self._store.get)
+        if task.state is State.DONE and task.result is not None:
+            return task.result
+        if task.error is not None:
+            raise problems.of_task(task.error)
+        with contextlib.suppress(TaskStateConflict, TaskNotFound):  # at work, or finished just now
+            self._store.cancel(task_id)  # nobody waits for it any more
+        raise TooManyWaiting(f"no worker was done with the picture within {self._wait_seconds:g} s")
+
+
+class Detection:
+    """/v1/vision/detection"""
+
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Find objects, with the first model that is installed."""
+        resp.data = self._looking.look(
+            req, "detect", lambda score: OperationCall("objects", ObjectsParams(min_score=score))
+        )
+
+
+class Face:
+    """/v1/vision/face"""
+
+    def __init__(self, looking: Looking) -> None:
+        self._looking = looking
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Find faces."""
+        resp.data = self._looking.look(
+            req, "detect", lambda score: OperationCall("faces", FacesParams(min_score=score))
+        )
+
+
+class Custom:
+    """/v1/vision/custom/{name}"""
+
+    def __init__(self, looking: Looking, models: Models) -> None:
+        self._looking = looking
+        self._models = models
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """Find objects with the model of this name."""
+
+        def call(score: float) -> OperationCall:
+            if name not in (known := _names(self._models)):
+                raise NotFound(f"there is no model {name[:64]!r}; there are: {', '.join(known)}")
+            return OperationCall("objects", ObjectsParams(model=name, min_score=score))
+
+        resp.data = self._looking.look(req, "custom", call)
+
+
+class CustomList:
+    """/v1/vision/custom/list"""
+
+    def __init__(self, access: Access, uploads: Uploads, models: Models) -> None:
+        self._access = access
+        self._uploads = uploads
+        self._models = models
+
+    def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """The models that can be asked for by name: those that are installed."""
+        with self._uploads.form(req, _FIELDS, is_strict=False) as (_, fields):
+            self._access.require(req, fields.get("api_key", ""))
+        resp.data = deepstack_form.models(_names(self._models, installed=True))
+
+
+def _names(models: Models, *, installed: bool = False) -> list[str]:
+    return [
+        model.name
+        for model in models.known()
+        if model.operation == "objects" and (not installed or (models.folder / model.file).exists())
+    ]

@@ -1,0 +1,76 @@
+"""/v1/tasks/ID/image and /v1/tasks/ID/annotated: a task's picture, and what was drawn on it."""
+
+import falcon
+import msgspec
+
+from pivision.errors import ImageLost, NotFound
+from pivision.images import Images
+from pivision.store import Store
+from pivision.task import FINISHED, Task, TaskError
+
+_MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp"}
+
+
+class TaskImage:
+    """/v1/tasks/{task_id}/image"""
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self._store = store
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """The picture as it was sent."""
+        image = self._store.get(task_id).image
+        _send(resp, self._images, image.sha256, f"the image of task {task_id} is gone")
+        resp.content_length = image.size_bytes
+        resp.content_type = _MEDIA_TYPES[image.format]
+
+    on_head = on_get
+
+
+class TaskDrawing:
+    """/v1/tasks/{task_id}/annotated"""
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self._store = store
+        self._images = images
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """The picture with what was found drawn on it."""
+        drawing = _drawing(self._store.get(task_id))
+        _send(resp, self._images, drawing.sha256, f"the drawing of task {task_id} is gone")
+        resp.content_length = drawing.size_bytes
+        resp.content_type = _MEDIA_TYPES["jpeg"]
+
+    on_head = on_get
+
+
+class _Outcome(msgspec.Struct):
+    """What the operation annotate has said: AnnotateResult, or why there is none."""
+
+    sha256: str = ""
+    size_bytes: int = 0
+    error: TaskError | None = None
+
+
+class _Result(msgspec.Struct):
+    annotate: _Outcome | None = None
+
+
+def _drawing(task: Task) -> _Outcome:
+    """The drawing of a task. Raises NotFound."""
+    outcome = msgspec.json.decode(task.result, type=_Result).annotate if task.result is not None else None
+    if outcome is not None and outcome.sha256:
+        return outcome
+    if outcome is not None and outcome.error is not None:
+        raise NotFound(f"task {task.id} has no drawing: {outcome.error.detail} [{outcome.error.code}]")
+    if task.state not in FINISHED:
+        raise NotFound(f"task {task.id} has no drawing yet: it is {task.state}")
+    raise NotFound(f"task {task.id} has no drawing: add the operation annotate when you make one")
+
+
+def _send(resp: falcon.Response, images: Images, sha256: str, lost: str) -> None:
+    try:
+        resp.stream = images.path(sha256).open("rb")
+    except FileNotFoundError:
+        raise ImageLost(lost) from None
