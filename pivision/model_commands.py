@@ -62,7 +62,7 @@ def install(settings: Settings, names: list[str]) -> bool:
     for model in dict.fromkeys(wanted):
         try:
             if model is None:
-                _install_text()
+                venv.add(_TEXT)
             else:
                 path = download.install(model, settings.models_dir, settings.model_mirror, Progress())
                 print(f"{model.name}: {path}", flush=True)
@@ -113,14 +113,6 @@ def _near(name: str, names: list[str]) -> str:
 def _say(error: PiVisionError) -> None:
     """As the command says it that ends with one."""
     print(f"pivision: {error} [{error.code}]\n{error.remedy}", file=sys.stderr, flush=True)
-
-
-def _install_text() -> None:
-    add = getattr(venv, "add", None)
-    if add is None:
-        raise InstallationFailed("this version of PiVision cannot install what reads text")
-    add(_TEXT)
-    print(f"{_TEXT}: in {venv.LINK}", flush=True)
 
 
 def _unloadable(settings: Settings, names: list[str]) -> dict[str, str]:

@@ -5,7 +5,6 @@ OpenCV that dies at its import does not take the others along.
 """
 
 import contextlib
-import importlib
 import importlib.metadata
 import json
 import re
@@ -94,10 +93,8 @@ def models() -> dict[str, Any]:
 
 def unloadable(*names: str) -> dict[str, str]:
     """Why this OpenCV cannot load some of these models, by their names; those that it can are left out."""
-    try:
-        trial = importlib.import_module("pivision.vision.trial")
-    except ModuleNotFoundError:
-        return {}
+    from pivision.vision import trial
+
     there = _models()
     verdicts = trial.tried(there.folder, list(names), _TRIAL_SECONDS)
     faults = {}

@@ -4,6 +4,7 @@ Run as `python -m pivision.worker NUMBER`. It may be killed at any moment: its a
 task, its lock is dropped by the kernel, and the next worker that starts puts the task back.
 """
 
+import contextlib
 import ctypes
 import fcntl
 import os
@@ -12,17 +13,14 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
-import msgspec
-
-from pivision import config, doorbell, heartbeat, operations, picture, program, vision
+from pivision import config, doorbell, heartbeat, program
 from pivision.errors import (
     DatabaseBusy,
     DatabaseUnusable,
     DeadlineExceeded,
-    OutOfMemory,
     PiVisionError,
     StorageFull,
     WorkerDied,
@@ -31,7 +29,7 @@ from pivision.opening import until_open
 from pivision.retention import Retention
 from pivision.store.backup import Backups
 from pivision.task import Task, TaskError
-from pivision.vision import frame
+from pivision.work import Work, task_error
 
 HAND_BACK_AFTER_SECONDS = 8.0
 """How long a task may go on after SIGTERM. conf/supervisord.conf's stopwaitsecs is longer."""
@@ -64,7 +62,8 @@ class Worker:
         self._backups = Backups(
             settings.data_dir, settings.backups_kept, settings.backup_hours * 3600, settings.disk_reserve_bytes
         )
-        self._backup_thread = threading.Thread()
+        self._work = Work(settings, self._store, self._images)
+        self._beside = [_Beside(lambda: self._backups.step(self._store)), _Beside(self._work.try_models)]
         self._housekeeping_due = time.monotonic()
         self._stopping = threading.Event()
         self._stopped = threading.Event()
@@ -75,6 +74,7 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before any thread, so that all inherit it
         threading.Thread(target=self._await_stop, daemon=True).start()
         threading.Thread(target=self._await_damage, daemon=True).start()
+        self._work.warm_up()
         self._limit_memory()
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
@@ -90,7 +90,8 @@ class Worker:
                 self._log.warning("%s: %s", error.code, error)
             heartbeat.beat(self._settings.run_dir, self._number)
             if not self._bell.wait(_LOOK_SECONDS):
-                _LIBC.malloc_trim(0)  # nothing to do for a while: the memory kept for the next picture goes back
+                self._work.rest()  # nothing to do for a while: the memory kept for the next picture goes back
+                _LIBC.malloc_trim(0)
         self._stopped.set()
         self._log.info("stopped")
 
@@ -99,22 +100,23 @@ class Worker:
         deadline_seconds = self._settings.task_deadline_seconds
         heartbeat.beat(self._settings.run_dir, self._number, task.id, deadline_seconds)
         signal.setitimer(signal.ITIMER_REAL, deadline_seconds)  # SIGALRM's default action ends this process, even in C
-        try:
-            result, error = self._result_of(task)
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, 0)
-        while True:
+        with contextlib.ExitStack() as kept:
             try:
-                finished, following = self._finish(task, result, error)
-            except _OBSTACLES as obstacle:  # the work need not be done again
-                self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
-                heartbeat.beat(self._settings.run_dir, self._number)
-                self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
-                continue
-            if not finished:
-                self._log.warning("task %d is no longer ours, its result is dropped", task.id)
-            doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
-            return following
+                result, error = self._work.result_of(task, kept)
+            finally:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            while True:
+                try:
+                    finished, following = self._finish(task, result, error)
+                    break
+                except _OBSTACLES as obstacle:  # the work need not be done again
+                    self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
+                    heartbeat.beat(self._settings.run_dir, self._number)
+                    self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
+        if not finished:
+            self._log.warning("task %d is no longer ours, its result is dropped", task.id)
+        doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
+        return following
 
     def _finish(self, task: Task, result: bytes, error: TaskError | None) -> tuple[bool, Task | None]:
         """Finish the task, and claim the next with the same commit unless there is something else to do first."""
@@ -123,38 +125,13 @@ class Worker:
             is_wanted_elsewhere = self._stopping.is_set() or time.monotonic() >= self._housekeeping_due
             return finished, None if is_wanted_elsewhere else self._store.claim(self._number)
 
-    def _result_of(self, task: Task) -> tuple[bytes, TaskError | None]:
-        """The task's result as JSON, and an error if no operation has one."""
-        outcomes: dict[str, dict[str, Any]] = {}
-        error: TaskError | None = None
-        try:
-            calls = operations.parse(bytes(task.operations))
-            data = self._images.read(task.image.sha256)
-            upright = frame.decode(data, picture.inspect(data).orientation)
-        except PiVisionError as refusal:
-            return b"{}", _task_error(refusal)
-        except MemoryError:
-            return b"{}", _task_error(OutOfMemory("reading the image"))
-        for call in calls:
-            started = time.perf_counter()
-            try:
-                outcome = msgspec.to_builtins(vision.run(call, upright))
-            except PiVisionError as refusal:
-                error = error or _task_error(refusal)
-                outcome = {"error": _task_error(refusal)}
-            milliseconds = round((time.perf_counter() - started) * 1000, 3)
-            outcomes[call.name] = {"milliseconds": milliseconds, **outcome}
-        all_failed = all("error" in outcome for outcome in outcomes.values())
-        return msgspec.json.encode(outcomes), error if all_failed else None
-
     def _keep_house(self) -> None:
         if time.monotonic() < self._housekeeping_due:
             return
         self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death
         self._retention.step()
-        if not self._backup_thread.is_alive():  # beside the tasks, which need not wait for it
-            self._backup_thread = threading.Thread(target=self._backups.step, args=[self._store], daemon=True)
-            self._backup_thread.start()
+        for chore in self._beside:
+            chore.start()
         self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _put_back_abandoned(self) -> None:
@@ -180,8 +157,8 @@ class Worker:
         attempt = f"on attempt {task.attempt} of {self._settings.max_attempts}"
         if last and last.task_id == task.id and last.is_past_deadline():
             seconds = self._settings.task_deadline_seconds
-            return _task_error(DeadlineExceeded(f"its worker was ended after {seconds:g} s, {attempt}"))
-        return _task_error(WorkerDied(f"its worker died at work {attempt}"))
+            return task_error(DeadlineExceeded(f"its worker was ended after {seconds:g} s, {attempt}"))
+        return task_error(WorkerDied(f"its worker died at work {attempt}"))
 
     def _limit_memory(self) -> None:
         """Let a task map task_memory_bytes more than this process has mapped now; beyond that, allocations fail."""
@@ -218,8 +195,18 @@ class Worker:
         heartbeat.beat(self._settings.run_dir, self._number, deadline_seconds=_OPENING_SECONDS)
 
 
-def _task_error(error: PiVisionError) -> TaskError:
-    return TaskError(error.code, str(error))
+class _Beside:
+    """A chore in a thread of its own, one at a time: the tasks need not wait for it."""
+
+    def __init__(self, chore: Callable[[], None]) -> None:
+        self._chore = chore
+        self._thread = threading.Thread()
+
+    def start(self) -> None:
+        """Begin, unless it is still at it."""
+        if not self._thread.is_alive():
+            self._thread = threading.Thread(target=self._chore, daemon=True)
+            self._thread.start()
 
 
 def _lock_file(run_dir: Path, number: int) -> Path:

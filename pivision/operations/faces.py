@@ -18,7 +18,7 @@ class FacesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ge=64,
             le=4096,
             description="Larger pictures are looked at with this longer side: a larger one finds smaller faces "
-            "(from about 10 pixels at this size) and takes longer.",
+            "and takes longer.",
         ),
     ] = 640
 

@@ -11,7 +11,7 @@ from pivision.operations.geometry import Box, Score
 class PeopleParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How sure to be."""
 
-    min_score: Annotated[Score, Meta(description="People of whom the model is less sure are left out.")] = 0.4
+    min_score: Annotated[Score, Meta(description="People of whom the model is less sure are left out.")] = 0.5
 
 
 class Person(msgspec.Struct, frozen=True):

@@ -16,8 +16,9 @@ def translated(doing: str, refusal: type[PiVisionError]) -> Iterator[None]:
     except MemoryError:
         raise OutOfMemory(doing) from None
     except cv2.error as error:
-        if error.code == cv2.Error.StsNoMem:
+        if getattr(error, "code", None) == cv2.Error.StsNoMem:
             raise OutOfMemory(doing) from None
-        raise refusal(f"{doing}: {error.err}") from error
+        reason = getattr(error, "err", "") or str(error) or "OpenCV gives no reason"  # 4.6 has raised one with nothing
+        raise refusal(f"{doing}: {reason}") from error
     except (ValueError, RuntimeError) as error:  # what bindings raise for what their C++ throws
         raise refusal(f"{doing}: {error}") from error

@@ -5,7 +5,6 @@ An optional package: requirements-text.txt says what it is made of. It is import
 
 import functools
 import importlib
-import importlib.util
 import math
 import os
 from pathlib import Path
@@ -16,12 +15,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pivision.errors import ModelMissing, ModelUnusable
-from pivision.models import INSTALL
+from pivision.models import INSTALL, inventory
 from pivision.operations.geometry import Corners, Point
 from pivision.operations.text import TextLine, TextParams, TextResult
 from pivision.vision.frame import Frame
 
-_PACKAGES = ("rapidocr", "onnxruntime")
 _COMMAND = f"{INSTALL} text"
 
 _SEARCHED_SIDE_PX = 1280  # text is searched at this longer side: its memory grows with the area, 0.3 GB at this one
@@ -39,7 +37,7 @@ _Box = npt.NDArray[np.float32]
 
 def is_installed() -> bool:
     """Whether the packages are there; they are not imported."""
-    return all(importlib.util.find_spec(package) for package in _PACKAGES)
+    return inventory.text_reader() is not None
 
 
 def read_text(frame: Frame, params: TextParams) -> TextResult:

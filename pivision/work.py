@@ -1,0 +1,160 @@
+"""What a worker does with one task: read the picture, decode it once, run the operations, keep what they draw.
+
+It also finds out what the vision can do here, and tells the server (`pivision.abilities`). A model that nobody has
+tried with this OpenCV is tried in a process of its own first: a file that makes OpenCV crash must not end one worker
+after the other.
+"""
+
+import contextlib
+import functools
+import io
+import logging
+import threading
+import time
+from typing import Any
+
+import cv2
+import msgspec
+import numpy as np
+
+from pivision import abilities, operations, picture, vision
+from pivision.abilities import Abilities
+from pivision.config import Settings
+from pivision.errors import ImageLost, ImageUndecodable, OutOfMemory, PiVisionError
+from pivision.images import Images
+from pivision.models import Installed, Models
+from pivision.operations import OPERATIONS, OperationCall
+from pivision.store import Store
+from pivision.task import Task, TaskError
+from pivision.vision import frame, opencv, text, trial
+from pivision.vision.frame import Frame
+from pivision.vision.scene import Scene
+
+_TRIAL_SECONDS = 30.0
+_DRAWS = "annotate"  # what the others have found, so it runs last
+_BLANK_SIDE_PX = 64
+
+
+class Work:
+    """The work of one worker."""
+
+    def __init__(self, settings: Settings, store: Store, images: Images) -> None:
+        self._settings = settings
+        self._store = store
+        self._images = images
+        self._models = Models(settings.models_dir)
+        self._vision = vision.Vision()
+        self._trying = threading.Lock()
+        self._abilities = self._publish(_abilities(abilities.published(settings.run_dir)))
+        self._last: tuple[str, Frame] | None = None  # of a source: probably the picture before the next one
+        self._log = logging.getLogger("work")
+
+    def result_of(self, task: Task, kept: contextlib.ExitStack) -> tuple[bytes, TaskError | None]:
+        """The task's result as JSON, and an error if no operation has one.
+
+        What was drawn is protected from removal until `kept` is closed: after the result was stored.
+        """
+        outcomes: dict[str, dict[str, Any]] = {}
+        errors: list[TaskError] = []
+        try:
+            calls = operations.parse(bytes(task.operations))
+            scene = Scene(
+                self._frame(task),
+                functools.cache(lambda: self._previous(task)),
+                {},
+                lambda jpeg: self._keep(jpeg, kept),
+            )
+        except PiVisionError as refusal:
+            return b"{}", task_error(refusal)
+        except MemoryError:
+            return b"{}", task_error(OutOfMemory("reading the image"))
+        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
+        for call in sorted(calls, key=lambda call: call.name == _DRAWS):
+            started = time.perf_counter()
+            try:
+                scene.found[call.name] = found = self._vision.run(call, scene, self._model_for(call))
+                outcome = msgspec.to_builtins(found)
+            except PiVisionError as refusal:
+                errors.append(task_error(refusal))
+                outcome = {"error": errors[-1]}
+            outcomes[call.name] = {"milliseconds": round((time.perf_counter() - started) * 1000, 3), **outcome}
+        return msgspec.json.encode(outcomes), errors[0] if len(errors) == len(calls) else None
+
+    def warm_up(self) -> None:
+        """Load the models that are wanted from the start, so that the first task need not wait for them."""
+        for name in self._settings.operations_at_start:
+            call = OperationCall(name, OPERATIONS[name].params())
+            blank = Scene(np.zeros((_BLANK_SIDE_PX, _BLANK_SIDE_PX, 3), np.uint8), lambda: None, {}, lambda _: "")
+            try:
+                self._vision.run(call, blank, self._model_for(call))
+            except PiVisionError as error:
+                self._log.warning("%s is not ready: %s", name, error)
+
+    def try_models(self) -> None:
+        """Try every model that nobody has tried with this OpenCV, and tell the server."""
+        with self._trying:
+            there = {}
+            for model in self._models.known():
+                with contextlib.suppress(PiVisionError):
+                    installed = self._models.require(model)
+                    there[installed.identity] = model.name
+            known = self._abilities.models
+            if there.keys() == known.keys():
+                return
+            untried = [name for identity, name in there.items() if identity not in known]
+            verdicts = trial.tried(self._settings.models_dir, untried, _TRIAL_SECONDS) if untried else {}
+            for identity, fault in verdicts.items():
+                if fault:
+                    self._log.error("model %s cannot be used: %s", there.get(identity, identity), fault)
+            told = {identity: known.get(identity, verdicts.get(identity)) for identity in there}
+            self._abilities = self._publish(msgspec.structs.replace(self._abilities, models=told))
+
+    def rest(self) -> None:
+        """There is nothing to do for a while: let go of what was kept for the next picture."""
+        self._last = None
+
+    def _model_for(self, call: OperationCall) -> Installed | None:
+        model = abilities.require(call, self._models, self._abilities)
+        if model is not None and model.identity not in self._abilities.models:
+            self.try_models()
+            model = abilities.require(call, self._models, self._abilities)
+        return model
+
+    def _frame(self, task: Task) -> Frame:
+        if self._last is not None and self._last[0] == task.image.sha256:
+            return self._last[1]
+        data = self._images.read(task.image.sha256)
+        return frame.decode(data, picture.inspect(data).orientation)
+
+    def _previous(self, task: Task) -> Frame | None:
+        """The picture before from the same source, unless it is gone: then there is nothing to compare with."""
+        before = self._store.previous(task)
+        with contextlib.suppress(ImageLost, ImageUndecodable):
+            return None if before is None else self._frame(before)
+        return None
+
+    def _keep(self, jpeg: bytes, kept: contextlib.ExitStack) -> str:
+        drawing = kept.enter_context(self._images.receive(io.BytesIO(jpeg), len(jpeg)))
+        kept.enter_context(drawing.kept())
+        return drawing.sha256
+
+    def _publish(self, told: Abilities) -> Abilities:
+        abilities.publish(self._settings.run_dir, told)
+        return told
+
+
+def _abilities(before: Abilities | None) -> Abilities:
+    """What this OpenCV has. What an earlier worker could load with it counts; what it could not is tried once more."""
+    tried = before.models if before is not None and before.opencv == cv2.__version__ else {}
+    return Abilities(
+        opencv=cv2.__version__,
+        haar=opencv.face_cascade() is not None,
+        hog=opencv.has_people_detector(),
+        text=text.is_installed(),
+        models={identity: None for identity, fault in tried.items() if fault is None},
+    )
+
+
+def task_error(error: PiVisionError) -> TaskError:
+    """An error as a task keeps it."""
+    return TaskError(error.code, str(error))
