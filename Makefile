@@ -4,13 +4,16 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-appliance test-pi check format bench install upgrade uninstall clean
+.PHONY: run test test-opencvs test-appliance test-pi check format bench bench-vision install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
 
 test: check
 	$(VENV)/bin/python -m pytest
+
+test-opencvs: $(VENV)/installed-dev
+	$(VENV)/bin/python -m tests.opencvs
 
 test-appliance: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
@@ -31,6 +34,9 @@ format: $(VENV)/installed-dev
 bench: $(VENV)/installed-dev
 	$(VENV)/bin/python -m benchmarks
 
+bench-vision: $(VENV)/installed-dev
+	$(VENV)/bin/python -m benchmarks operations networks readers warmth
+
 # With options: sudo make install OPTIONS="--user djg --wheels DIR"
 install:
 	@$(PYTHON) -B -m pivision install $(OPTIONS)
@@ -42,11 +48,12 @@ uninstall:
 	@$(PYTHON) -B -m pivision uninstall $(OPTIONS)
 
 clean:
-	rm -rf $(VENV) $(VENV)s .*_cache .hypothesis
+	rm -rf $(VENV) $(VENV)s .opencvs .*_cache .hypothesis
 
 $(VENV)/installed: requirements.txt
 	@$(PYTHON) -m pivision venv
 
-$(VENV)/installed-dev: requirements-dev.txt $(VENV)/installed
+$(VENV)/installed-dev: requirements-dev.txt requirements-text.txt $(VENV)/installed
 	$(VENV)/bin/python -m pip install --quiet -r requirements-dev.txt
+	$(VENV)/bin/python -m pip install --quiet --no-deps -r requirements-text.txt
 	@touch $@

@@ -6,7 +6,10 @@ import time
 
 from benchmarks import machine
 
-NAMES = ("queue", "http", "overhead", "throughput", "recovery", "memory", "boot")
+NAMES = (
+    *("queue", "http", "overhead", "throughput", "recovery", "memory", "boot"),
+    *("operations", "networks", "readers", "warmth"),
+)
 
 
 def main() -> None:

@@ -34,13 +34,13 @@ def process() -> Iterator[Pool]:
 
 def seconds(images: list[bytes]) -> float:
     """How long it takes to decode these pictures and to run the operations on each, one after the other."""
-    from pivision import vision  # OpenCV belongs into that process alone
-    from pivision.vision import frame
+    from pivision.vision import Vision, frame  # OpenCV belongs into that process alone
+    from pivision.vision.scene import Scene
 
-    calls = operations.parse(OPERATIONS)
+    calls, vision = operations.parse(OPERATIONS), Vision()
     began = time.perf_counter()
     for image in images:
         upright = frame.decode(image, picture.inspect(image).orientation)
         for call in calls:
-            vision.run(call, upright)
+            vision.run(call, Scene(upright, lambda: None, {}, lambda _: ""), None)
     return time.perf_counter() - began

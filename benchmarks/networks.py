@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def _forward(network: Network, runtime: str, python: Path, threads: int) -> Any:
-    command = [python, _FORWARD, runtime, network.file, str(network.side_px), str(threads)]
+    command: list[str | Path] = [python, _FORWARD, runtime, network.file, str(network.side_px), str(threads)]
     return json.loads(subprocess.check_output(command, timeout=300))
 
 

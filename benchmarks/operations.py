@@ -150,6 +150,7 @@ def _milliseconds(does: Callable[[], object]) -> float:
 def _limit(call: OperationCall, upright: "Frame") -> Callable[[], object] | None:
     """The library's call alone, on what it takes."""
     import cv2
+    import numpy as np
     import zxingcpp
 
     from pivision.vision import opencv
@@ -163,7 +164,7 @@ def _limit(call: OperationCall, upright: "Frame") -> Callable[[], object] | None
         case "markers":
             grey = cv2.cvtColor(upright, cv2.COLOR_BGR2GRAY)
             detectors = [opencv.marker_detector(name) for name in MarkersParams().dictionaries]
-            return lambda: [detect(grey) for detect in detectors]
+            return lambda: [detect(np.asarray(grey, np.uint8)) for detect in detectors]
     return None
 
 

@@ -11,20 +11,16 @@ from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantTy
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from pivision.config import ROOT
+from pivision.vision import frame
 
 _PHOTOGRAPHS = ("dog.jpg", "person.jpg", "astronaut.jpg")
 
 
 class _Photographs(CalibrationDataReader):  # type: ignore[misc]  # untyped
     def __init__(self, name: str, side_px: int) -> None:
-        self._blobs: Iterator[dict[str, Any]] = (
-            {
-                name: cv2.dnn.blobFromImage(
-                    cv2.imread(str(ROOT / "tests" / "pictures" / photograph)), 1, (side_px, side_px)
-                )
-            }
-            for photograph in _PHOTOGRAPHS
-        )
+        files = [ROOT / "tests" / "pictures" / photograph for photograph in _PHOTOGRAPHS]
+        blobs = (cv2.dnn.blobFromImage(frame.decode(file.read_bytes()), 1, (side_px, side_px)) for file in files)
+        self._blobs: Iterator[dict[str, Any]] = ({name: blob} for blob in blobs)
 
     def get_next(self) -> dict[str, Any] | None:
         return next(self._blobs, None)

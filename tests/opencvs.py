@@ -58,7 +58,14 @@ def _with_debians() -> Path:
 
 def _install(folder: Path, *vision: str) -> None:
     """Install what the tests need, as pinned; what reads text without its dependencies, which name an OpenCV."""
-    pip = [folder / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip: list[str | Path] = [
+        folder / "bin" / "python",
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+    ]
     pins = _pins()
     subprocess.run([*pip, *vision, *(f"{name}=={pins[name]}" for name in _NEEDED)], check=True)
     subprocess.run([*pip, "--no-deps", "--requirement", _TEXT], check=True)
