@@ -11,7 +11,7 @@ from pivision.vision.opencv import Grey
 _MEASURED_SIDE_PX = 1024  # sharpness depends on the resolution, so larger pictures are measured at this one
 _LOST = 0.25  # a quarter of the picture lost in shadows or highlights is a fault, less is a motif
 
-# A covered lens. Three photographs that were blurred and darkened to a tenth had structure in 11 of 48 cells and more;
+# A covered lens. Three photographs that were blurred and darkened to a tenth had structure in 8 of 48 cells and more;
 # drawn hands, caps and papers with a sensor's noise in none, and with a burned-in clock in 3.
 _CELLS_ACROSS, _CELLS_DOWN, _CELL_SIDE = 8, 6, 4
 _STRUCTURE_LEVELS = 1.5

@@ -154,6 +154,15 @@ def test_noise_is_no_motion(size: tuple[int, int], noise: float) -> None:
     assert_still(detect_motion(taken(scene, 2, noise), DEFAULTS, taken(scene, 1, noise)))
 
 
+def test_noise_beyond_the_threshold_is_no_motion_and_hides_none() -> None:
+    fine, place = MotionParams(threshold_levels=2), (100, 80, 60, 60)
+    scene = wall(128, 320, 240)
+    before = taken(scene, 1, 6)
+    assert_still(detect_motion(taken(scene, 2, 6), fine, before))
+    there = taken(with_shape(scene, place, 160), 2, 6)
+    assert_found(detect_motion(there, fine, before), there, place)
+
+
 def test_without_one_before_nothing_is_compared() -> None:
     result = detect_motion(taken(wall(), 1), DEFAULTS, None)
     assert result == MotionResult(is_compared=False, score=0, changed_area=0, boxes=())

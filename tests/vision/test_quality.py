@@ -263,6 +263,13 @@ def test_the_same_scene_taken_again_is_not_frozen(name: str, gain: float, jpeg_q
     assert measure_quality(frames[1], DEFAULTS, frames[0]).is_frozen is False
 
 
+@pytest.mark.parametrize(("changed_rows", "is_frozen"), [(0, True), (1, True), (3, False), (100, False)])
+def test_where_frozen_begins(changed_rows: int, is_frozen: bool) -> None:
+    before, frame = flat(100, 100, 100), flat(100, 100, 100)
+    frame[:changed_rows] += 1  # each row is a hundredth of the picture
+    assert measure_quality(frame, DEFAULTS, before).is_frozen is is_frozen
+
+
 @pytest.mark.parametrize("level", [0, 255])
 def test_black_and_white_tell_nothing(level: int) -> None:
     result = measure_quality(flat(level), DEFAULTS, flat(level))
