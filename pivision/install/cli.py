@@ -49,12 +49,13 @@ def _venv(options: argparse.Namespace) -> None:
     from pivision.install import venv
 
     try:
-        folder = venv.ensure(options.requirements or venv.ROOT / "requirements.txt", options.wheels)
+        parts = venv.wanted()
+        folder = venv.ensure(options.requirements or venv.ROOT / "requirements.txt", options.wheels, parts)
     except OpencvMissing as error:
         print(f"{error}\n{error.remedy}", file=sys.stderr)
         sys.exit(venv.NEEDS_APT)
     if options.requirements is None:
-        venv.switch_to(folder)
+        venv.switch_to(folder, parts)
 
 
 def _install(options: argparse.Namespace) -> None:

@@ -62,7 +62,7 @@ class Installation:
 
     def make_venv(self) -> None:
         """The Python environment, made as the owner of the checkout."""
-        folder = venv.folder_for(ROOT / "requirements.txt")
+        folder = venv.folder_for(ROOT / "requirements.txt", venv.wanted())
         if venv.is_complete(folder) and venv.is_in_use(folder):
             self.steps.already(f"Python environment: .venv, which is {folder.relative_to(ROOT)}")
         else:

@@ -6,6 +6,7 @@ before pivision.service. What it needs is all there: the commit in git, the envi
 database.
 """
 
+import contextlib
 import os
 import signal
 import tempfile
@@ -96,12 +97,16 @@ def _target(installation: Installation, to: str | None) -> str:
 
 def _make_venv(installation: Installation, new: str) -> None:
     """The new version's environment, beside the one in use, which goes on working meanwhile."""
-    with tempfile.NamedTemporaryFile("w", prefix="requirements-", suffix=".txt") as file:
-        file.write(checkout.read(installation.owner, new, "requirements.txt"))
-        file.flush()
-        requirements = Path(file.name)
-        requirements.chmod(0o644)
-        folder = venv.folder_for(requirements)
+    parts = venv.wanted()
+    with tempfile.TemporaryDirectory(prefix="requirements-") as temporary:
+        requirements = Path(temporary, "requirements.txt")
+        requirements.write_text(checkout.read(installation.owner, new, requirements.name), encoding="utf-8")
+        for listed in (venv.requirements_of(part, requirements) for part in parts):
+            with contextlib.suppress(InstallationFailed):  # the new version may not have it
+                listed.write_text(checkout.read(installation.owner, new, listed.name), encoding="utf-8")
+        for readable in (requirements.parent, *requirements.parent.iterdir()):  # to the owner, whatever root's umask
+            readable.chmod(0o755)
+        folder = venv.folder_for(requirements, parts)
         if venv.is_complete(folder):
             installation.steps.already(f"Python environment of the new version: {folder.relative_to(ROOT)}")
         else:

@@ -3,6 +3,10 @@
 `.venv` is a symbolic link to `.venvs/KEY`, and KEY is told by requirements.txt and the Python: another version of
 PiVision finds its own environment, complete or not there, and the way back is one link. An environment cannot be moved,
 since its scripts name their folder; a link to it can.
+
+An environment may hold optional parts: `text` is what requirements-text.txt, beside requirements.txt, lists. They tell
+KEY, too. The environment in use remembers which parts are wanted, so that the next one brings them again; one that
+cannot be had is no reason to stay without the rest.
 """
 
 import contextlib
@@ -11,6 +15,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from pivision.errors import InstallationFailed, OpencvMissing
@@ -23,14 +28,33 @@ PYTHON = Path(sys.base_prefix, "bin", f"python{sys.version_info.major}.{sys.vers
 NEEDS_APT = 3
 """The exit status of `python -m pivision venv` when only Debian's packages have OpenCV."""
 
+PARTS = ("text",)
+"""What an environment may hold besides what it must."""
+
 _FOLDER = ROOT / ".venvs"
+_WANTED = "wanted"  # the file in an environment that names the optional parts, one a line, there or not
 _COMPLETE = "installed"  # the file in an environment that says: complete, and on the disk
 _SECONDS = 3600.0  # a slow SD card and a slow line; whatever takes longer hangs
 
 
-def folder_for(requirements: Path) -> Path:
-    """Where the environment for these requirements is, or will be."""
-    told_by = requirements.read_bytes() + f"{sys.base_prefix} {PYTHON.name}".encode()
+def wanted() -> tuple[str, ...]:
+    """The optional parts that the environment in use has, or would have if they could have been brought."""
+    try:
+        named = (LINK / _WANTED).read_text(encoding="utf-8").split()
+    except OSError:
+        return ()
+    return tuple(part for part in PARTS if part in named)
+
+
+def requirements_of(part: str, requirements: Path) -> Path:
+    """The file that lists an optional part; it is beside the requirements that the part is for."""
+    return requirements.with_name(f"requirements-{part}.txt")
+
+
+def folder_for(requirements: Path, parts: Iterable[str] = ()) -> Path:
+    """Where the environment for these requirements is, or will be; with those of the parts that this version has."""
+    files = [requirements, *(file for part in parts if (file := requirements_of(part, requirements)).exists())]
+    told_by = b"".join(file.read_bytes() for file in files) + f"{sys.base_prefix} {PYTHON.name}".encode()
     return _FOLDER / hashlib.sha256(told_by).hexdigest()[:12]
 
 
@@ -44,32 +68,49 @@ def is_in_use(folder: Path) -> bool:
     return LINK.is_symlink() and LINK.resolve() == folder
 
 
-def ensure(requirements: Path, wheels: Path | None) -> Path:
+def ensure(requirements: Path, wheels: Path | None, parts: Iterable[str] = ()) -> Path:
     """Make the environment for these requirements unless it is there, and return its folder.
 
     With `wheels`, packages come from that folder and not from the network. OpenCV is pip's wheel; its build without
-    windows where the system lacks a library; Debian's python3-opencv where pip has no wheel (32-bit ARM).
+    windows where the system lacks a library; Debian's python3-opencv where pip has no wheel (32-bit ARM). A part that
+    cannot be brought is left out, which is said.
     Raises InstallationFailed, or OpencvMissing when only apt can help.
     """
-    folder = folder_for(requirements)
-    if not is_complete(folder):
-        print(
-            f"Installing what PiVision runs on into {folder.relative_to(ROOT)}; this takes minutes on a Pi", flush=True
-        )
-        shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run has left
-        _run(PYTHON, "-m", "venv", folder)
-        pip = _Pip(folder, wheels)
-        pinned = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
-        vision = [pin for pin in pinned if pin.startswith(("opencv-python==", "numpy=="))]
-        pip.install(*(pin for pin in pinned if pin and pin not in vision))
-        _install_vision(folder, pip, vision)
-        os.sync()  # before it counts as complete: the plug may be pulled at any time
-        (folder / _COMPLETE).touch()
-    return folder
+    there = list(parts)
+    while True:
+        try:
+            return _made(requirements, wheels, there)
+        except _PartMissing as missing:
+            reason = str(missing).splitlines()[-1]
+            print(f"Going on without {missing.part}, which is tried again next time: {reason}", flush=True)
+            there.remove(missing.part)
 
 
-def switch_to(folder: Path) -> None:
-    """Let `.venv` lead to this environment. The one before stays, for the way back; older ones go."""
+def add(part: str, wheels: Path | None = None) -> None:
+    """Bring an optional part: an environment with it, beside the one in use, and the switch to it.
+
+    What runs goes on with the environment before until it is restarted, which is said.
+    Raises InstallationFailed, with nothing changed.
+    """
+    owner_uid = ROOT.stat().st_uid
+    if os.geteuid() != owner_uid:
+        raise InstallationFailed(f"{ROOT} belongs to another user; the same as that one: sudo -u '#{owner_uid}' …")
+    parts = tuple(each for each in PARTS if each in (*wanted(), part))
+    folder = _made(ROOT / "requirements.txt", wheels, parts)
+    if is_in_use(folder):
+        print(f"{part}: is there already")
+        return
+    switch_to(folder, parts)
+    print(f"{part}: is there after a restart: sudo systemctl restart pivision, or stop and start `make run`")
+
+
+def switch_to(folder: Path, parts: Iterable[str] = ()) -> None:
+    """Let `.venv` lead to this environment, in which `parts` are wanted.
+
+    The one before stays, for the way back; older ones go.
+    """
+    (folder / _WANTED).write_text("".join(f"{part}\n" for part in parts), encoding="utf-8")
+    os.sync()  # an environment whose file is empty after a power cut would forget its parts
     (folder / _COMPLETE).touch()  # newer than requirements.txt, for make
     if is_in_use(folder):
         return
@@ -86,6 +127,46 @@ def switch_to(folder: Path) -> None:
     for old in _FOLDER.iterdir():
         if old not in (folder, before):
             shutil.rmtree(old)
+
+
+class _PartMissing(InstallationFailed):
+    """An optional part cannot be brought."""
+
+    def __init__(self, part: str, detail: str) -> None:
+        super().__init__(detail)
+        self.part = part
+
+
+def _made(requirements: Path, wheels: Path | None, parts: Iterable[str]) -> Path:
+    """The folder of the environment with exactly these parts. Raises _PartMissing, and leaves nothing then."""
+    folder = folder_for(requirements, parts)
+    if is_complete(folder):
+        return folder
+    print(f"Installing what PiVision runs on into {folder.relative_to(ROOT)}; this takes minutes on a Pi", flush=True)
+    shutil.rmtree(folder, ignore_errors=True)  # what an interrupted run has left
+    _run(PYTHON, "-m", "venv", folder)
+    pip = _Pip(folder, wheels)
+    for part in parts:  # first of all: the rest, which takes minutes, would be in vain
+        _install_part(part, requirements, folder, pip)
+    pinned = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
+    vision = [pin for pin in pinned if pin.startswith(("opencv-python==", "numpy=="))]
+    pip.install(*(pin for pin in pinned if pin and pin not in vision))
+    _install_vision(folder, pip, vision)
+    os.sync()  # before it counts as complete: the plug may be pulled at any time
+    (folder / _COMPLETE).touch()
+    return folder
+
+
+def _install_part(part: str, requirements: Path, folder: Path, pip: "_Pip") -> None:
+    """Exactly the packages that the part lists: what they ask for themselves may be another OpenCV."""
+    listed = requirements_of(part, requirements)
+    if not listed.exists():  # a version that does not have it
+        return
+    try:
+        pip.install("--no-deps", "--only-binary=:all:", "--requirement", str(listed))
+    except InstallationFailed as error:
+        shutil.rmtree(folder)
+        raise _PartMissing(part, str(error)) from None
 
 
 def _install_vision(folder: Path, pip: "_Pip", pins: list[str]) -> None:
