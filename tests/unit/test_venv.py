@@ -101,6 +101,14 @@ def test_every_part_has_its_file_and_no_second_opencv() -> None:
         assert not [pin for pin in pins if pin.lower().startswith(("opencv", "numpy"))]
 
 
+def test_a_part_that_nobody_has_is_an_error_before_anything_is_installed(clone: Path) -> None:
+    run = add(clone)
+    assert run.returncode == 1
+    assert "No matching distribution found for reader==1.0" in run.stderr
+    assert not list(clone.glob(".venvs/*"))
+    assert not (clone / ".venv").is_symlink()
+
+
 def test_the_life_of_a_part(clone: Path) -> None:
     """One story, since each environment takes seconds to make."""
     bring_reader(clone)
@@ -119,11 +127,6 @@ def test_the_life_of_a_part(clone: Path) -> None:
     second = (clone / ".venv").readlink()
     assert holds(clone) == {"cv2", "numpy", "base"}
 
-    # Asked for by name, a part that cannot be had is an error, and nothing has changed.
-    run = add(clone)
-    assert run.returncode == 1
-    assert "No matching distribution found for reader==1.0" in run.stderr
-    assert (clone / ".venv").readlink() == second
     assert environments(clone) == {first.name, second.name}
 
     # It is still wanted: the next environment has it, beside the one in use.
