@@ -19,6 +19,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pivision.errors import InstallationFailed, OpencvMissing
+from pivision.install import account
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 LINK = ROOT / ".venv"
@@ -92,9 +93,9 @@ def add(part: str, wheels: Path | None = None) -> None:
     What runs goes on with the environment before until it is restarted, which is said.
     Raises InstallationFailed, with nothing changed.
     """
-    owner_uid = ROOT.stat().st_uid
-    if os.geteuid() != owner_uid:
-        raise InstallationFailed(f"{ROOT} belongs to another user; the same as that one: sudo -u '#{owner_uid}' …")
+    owner = account.owner_of(ROOT)
+    if os.geteuid() != owner.uid:
+        raise InstallationFailed(f"{ROOT} belongs to {owner.name}, who alone may change it: sudo -u {owner.name} …")
     parts = tuple(each for each in PARTS if each in (*wanted(), part))
     folder = _made(ROOT / "requirements.txt", wheels, parts)
     if is_in_use(folder):

@@ -23,9 +23,7 @@ from pivision.vision.frame import Frame
 _COMMAND = f"{INSTALL} text"
 
 _SEARCHED_SIDE_PX = 1280  # text is searched at this longer side: its memory grows with the area, 0.3 GB at this one
-_SMALL_SIDE_PX = (
-    736  # a picture with a smaller shorter side is enlarged: PaddleOCR's own limit, below which it misses text
-)
+_SMALL_SIDE_PX = 736  # a smaller picture is enlarged until its shorter side has this, as PaddleOCR does
 _TURNED_SCORE = 0.9  # how sure the classifier must be that a line stands on its head
 _SAME_ROW = 0.5  # lines stand side by side when their middles differ by less than this part of the first one's height
 

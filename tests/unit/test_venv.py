@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pivision.config import ROOT
+from pivision.errors import InstallationFailed
 from pivision.install import venv
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -107,6 +108,12 @@ def test_a_part_that_nobody_has_is_an_error_before_anything_is_installed(clone: 
     assert "No matching distribution found for reader==1.0" in run.stderr
     assert not list(clone.glob(".venvs/*"))
     assert not (clone / ".venv").is_symlink()
+
+
+def test_only_the_owner_of_the_folder_brings_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: ROOT.stat().st_uid + 1)
+    with pytest.raises(InstallationFailed, match="who alone may change it: sudo -u "):
+        venv.add("text")
 
 
 def test_the_life_of_a_part(clone: Path) -> None:

@@ -163,18 +163,18 @@ def test_noise_is_no_text() -> None:
     assert text.read_text(noise, ANY) == TextResult("", ())
 
 
-def in_a_process_of_its_own(code: str, home: Path, environment: dict[str, str]) -> "subprocess.CompletedProcess[str]":
-    """Read a picture with one line of text in another process, after `code`."""
+def read_in_a_process_of_its_own(home: Path, after: str = "", **variables: str) -> "subprocess.CompletedProcess[str]":
+    """Read a picture with one line of text in another process, after the code `after`."""
     picture = home / "picture.png"
     drawn((60, 40, "read in a box")).save(picture)
-    after = (
+    reading = (
         "import cv2; from pivision.vision import text; from pivision.operations.text import TextParams\n"
         "print(text.read_text(cv2.imread(sys.argv[1]), TextParams()).text)"
     )
     run = subprocess.run(
-        [sys.executable, "-B", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{code}\n{after}", picture],
+        [sys.executable, "-B", "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{after}\n{reading}", picture],
         cwd=home,
-        env={"PATH": os.environ["PATH"], "HOME": str(home), **environment},
+        env={"PATH": os.environ["PATH"], "HOME": str(home), **variables},
         capture_output=True,
         text=True,
         timeout=60,
@@ -183,11 +183,22 @@ def in_a_process_of_its_own(code: str, home: Path, environment: dict[str, str]) 
     return run
 
 
+def test_a_damaged_package_is_named_with_what_mends_it(tmp_path: Path) -> None:
+    for package, code in (("rapidocr", "import no_such_library"), ("onnxruntime", "")):
+        (tmp_path / "packages" / package).mkdir(parents=True)
+        (tmp_path / "packages" / package / "__init__.py").write_text(code)
+    run = read_in_a_process_of_its_own(tmp_path, PYTHONPATH=str(tmp_path / "packages"))
+    last = run.stderr.splitlines()[-1]
+    assert "ModelUnusable: " in last
+    assert "No module named 'no_such_library'" in last
+    assert last.endswith("python -m pivision models install text")
+
+
 @reads
 def test_it_leaves_no_files_says_nothing_and_maps_no_memory_that_is_writable_and_executable(tmp_path: Path) -> None:
     # PR_SET_MDWE (Linux 6.3) refuses what MemoryDenyWriteExecute= of the unit does; before it, nothing is refused.
     code = "import ctypes; ctypes.CDLL(None).prctl(65, 1, 0, 0, 0)"
-    run = in_a_process_of_its_own(code, tmp_path, {})
+    run = read_in_a_process_of_its_own(tmp_path, code)
     assert (run.returncode, run.stdout, run.stderr) == (0, "read in a box\n", "")
     assert not list(tmp_path.iterdir()), "no diary for its maker, no download"
 
@@ -199,6 +210,6 @@ def test_too_little_memory_is_a_memory_error_and_no_death(tmp_path: Path) -> Non
         "mapped = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (mapped + (250 << 20),) * 2)"
     )
-    run = in_a_process_of_its_own(code, tmp_path, {})
+    run = read_in_a_process_of_its_own(tmp_path, code)
     assert run.returncode == 1
     assert "MemoryError" in run.stderr.splitlines()[-1]
