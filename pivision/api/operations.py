@@ -56,7 +56,7 @@ class Operations:
     def _availability(self, operation: Operation, known: tuple[Model, ...], told: Abilities | None) -> dict[str, Any]:
         """In the words that a task with the default parameters would get."""
         found: dict[str, Any] = {"available": True, "problem": None}
-        model: str | None = _STAND_INS.get(operation.name)
+        model: str | None = _STAND_INS.get(operation.name) if told else None  # nobody knows yet
         try:
             if chosen := abilities.require(OperationCall(operation.name, operation.params()), self._models, told):
                 model = chosen.model.name

@@ -41,6 +41,7 @@ def refused(api: Api, answer: Answer, code: str, status: int = 409) -> dict[str,
 
 
 def test_what_needs_a_model_says_so_until_one_is_there(api: Api) -> None:
+    publish(api)
     before = offered(api)
     assert {name for name, each in before.items() if not each["available"]} == WITH_MODELS
     for name in WITH_MODELS:
@@ -56,6 +57,7 @@ def test_what_needs_a_model_says_so_until_one_is_there(api: Api) -> None:
 
 
 def test_the_models_are_described_for_a_form(api: Api) -> None:
+    publish(api)
     api.install_model(labels=("parcel", "letter"))
     told = offered(api)
     assert all(("models" in each) == ("model" in each) == (name in WITH_MODELS) for name, each in told.items())
@@ -75,6 +77,7 @@ def test_the_models_are_described_for_a_form(api: Api) -> None:
 
 def test_what_the_worker_tells_counts_at_once(api: Api) -> None:
     assert api.get("/v1/operations").json["opencv"] is None
+    assert offered(api)["faces"]["model"] is None
     publish(api, haar=True, hog=True)
     assert api.get("/v1/operations").json["opencv"] == "4.6.0"
     told = offered(api)

@@ -90,7 +90,7 @@ def test_what_is_refused_is_named_and_leaves_nothing(api: Api, body: bytes, quer
         ([("image", PICTURE), ("operation", "codes")], 400, "invalid-request"),
         ([("image", PICTURE), ("operations", "dreams")], 422, "unknown-operation"),
         ([("image", PICTURE), ("operations", "motion,quality")], 400, "invalid-request"),
-        ([("image", PICTURE), ("operations", "people"), ("source", "door")], 409, "model-missing"),
+        ([("image", PICTURE), ("operations", "quality,objects"), ("source", "door")], 409, "model-missing"),
         ([("operations", "codes"), ("image", b"no picture")], 415, "image-unsupported"),
         ([("image", png("red")), ("operations", "x" * 70_000)], 400, "invalid-request"),
         ([("image", png("red")), ("operations", b"\xff\xfe")], 400, "invalid-request"),
