@@ -292,6 +292,13 @@ class DownloadFailed(PiVisionError):
     remedy = "Run the same command again: it goes on where it stopped. PIVISION_MODEL_MIRROR names another source."
 
 
+class WrongFile(DownloadFailed):
+    """What is there is not the model's file."""
+
+    code = "wrong-file"
+    remedy = "Look at what the detail names; PIVISION_MODEL_MIRROR names another source."
+
+
 # What stops an installation
 
 

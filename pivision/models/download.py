@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pivision import program
-from pivision.errors import DownloadFailed
+from pivision.errors import DownloadFailed, WrongFile
 from pivision.models import source
 from pivision.models.model import Model, Origin
 from pivision.models.progress import Progress, megabytes
@@ -108,7 +108,7 @@ def _bring(model: Model, origin: Origin, part: Path, mirror: str, progress: Prog
                 with progress.of(model.name, origin.size_bytes) as tell:
                     for done_bytes in _written(part, pieces):
                         tell(done_bytes)
-            except source.WrongFile:
+            except WrongFile:
                 part.unlink(missing_ok=True)
                 raise
         if part.exists() and origin.is_in(part):

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pivision import __version__
-from pivision.errors import DownloadFailed
+from pivision.errors import DownloadFailed, WrongFile
 from pivision.models.model import Origin
 
 SCHEMES = ("http", "https", "file")
@@ -29,10 +29,6 @@ Piece = tuple[int, bytes]
 
 _Message = Piece | Exception | None
 """What the reading thread tells: a piece, why there is none, or that this was all."""
-
-
-class WrongFile(DownloadFailed):
-    """What is there is not the model's file."""
 
 
 def address(origin: Origin, file: str, mirror: str) -> str:

@@ -73,7 +73,7 @@ def test_a_bad_picture_is_refused(box: Box, picture: bytes, status: int, code: s
     ("query", "status", "code"),
     [
         pytest.param("", 400, "invalid-request", id="no operation"),
-        pytest.param("operations=faces", 422, "unknown-operation", id="unknown operation"),
+        pytest.param("operations=smiles", 422, "unknown-operation", id="unknown operation"),
         pytest.param("operations=codes,codes", 400, "invalid-request", id="the same operation twice"),
         pytest.param("operations=" + quote('[{"name":'), 400, "invalid-json", id="bad JSON"),
         pytest.param("operations=" + quote('["codes"]]'), 400, "invalid-json", id="JSON and more"),

@@ -52,6 +52,7 @@ DEEP = "[" * 30_000 + "]" * 30_000
         ("", InvalidRequest, "missing or empty"),
         (" , ,", InvalidRequest, "missing or empty"),
         ("[]", InvalidRequest, "missing or empty"),
+        ("annotate", InvalidRequest, "other operations"),
         ("codes,codes", InvalidRequest, "twice"),
         ('["codes", {"name": "codes", "params": {"formats": ["QRCode"]}}]', InvalidRequest, "twice"),
         ('{"name": "codes"}', InvalidRequest, "array"),
@@ -71,10 +72,10 @@ DEEP = "[" * 30_000 + "]" * 30_000
         (DEEP, InvalidRequest, ""),
         ('[{"name": "codes", "params": {"formats": ' + DEEP + "}}]", InvalidJson, ""),
         ('[{"name": "codes", "params": {"formats": ' + DEEP[:30_000], InvalidJson, ""),
-        ("smiles", UnknownOperation, "'faces'"),
-        ("Codes", UnknownOperation, "codes, quality"),
+        ("smiles", UnknownOperation, "'smiles'"),
+        ("Codes", UnknownOperation, "codes, faces"),
         (b"\xff\xfe", UnknownOperation, ""),
-        ('["codes", "faces"]', UnknownOperation, "'faces'"),
+        ('["codes", "smiles"]', UnknownOperation, "'smiles'"),
         ('[{"name": ""}]', UnknownOperation, "''"),
         ('[{"name": "codes", "params": {"format": ["QRCode"]}}]', InvalidParameter, "format"),
         ('[{"name": "codes", "params": {"formats": "QRCode"}}]', InvalidParameter, "array"),
@@ -106,7 +107,7 @@ json_values = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=8,
 )
-names = st.sampled_from(["codes", "quality", "faces", ""]) | st.text(max_size=5)
+names = st.sampled_from(["codes", "quality", "smiles", ""]) | st.text(max_size=5)
 params = st.fixed_dictionaries({}, optional={"formats": json_values, "shadow_level": json_values, "x": json_values})
 calls = st.fixed_dictionaries({"name": names}, optional={"params": params | json_values})
 
@@ -154,7 +155,8 @@ def test_what_is_stored_is_what_was_asked_for(
 def test_each_operation_works_without_parameters(name: str) -> None:
     operation = OPERATIONS[name]
     assert operation.name == name
-    assert operations.parse(name) == (OperationCall(name, operation.params()),)
+    others = "" if name == "codes" else "codes,"  # annotate goes with another only
+    assert operations.parse(others + name)[-1] == OperationCall(name, operation.params())
     assert operation.summary.endswith(".")
 
 
