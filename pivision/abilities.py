@@ -21,14 +21,9 @@ class Abilities(msgspec.Struct, frozen=True):
     """What depends on the OpenCV and the packages that are there, and not on PiVision."""
 
     opencv: str  # its version
-    haar: bool  # a cascade that finds faces without a model
-    hog: bool  # a detector that finds people without a model
+    stand_ins: dict[str, str]  # what OpenCV itself has in place of a model, by operation: haar, hog
     text: bool  # the package that reads text
     models: dict[str, str | None]  # those that were tried, by the identity of their file: None, or why they do not load
-
-    def stand_ins(self) -> dict[str, str]:
-        """What OpenCV itself has in place of a model, by operation; nothing since 5.0."""
-        return {**({"faces": "Haar cascade"} if self.haar else {}), **({"people": "HOG"} if self.hog else {})}
 
 
 def publish(run_dir: Path, abilities: Abilities) -> None:
@@ -66,10 +61,8 @@ def require(call: OperationCall, models: Models, abilities: Abilities | None) ->
 
 def _chosen(call: OperationCall, models: Models) -> Installed | None:
     match call.params:
-        case FacesParams():
-            return models.choose("faces")
-        case PeopleParams():
-            return models.choose("objects", label="person")
+        case FacesParams() | PeopleParams():
+            return models.choose(call.name)
         case ObjectsParams(model=name, labels=labels):
             chosen = models.choose("objects", name)
             if unknown := set(labels).difference(chosen.model.labels):
@@ -81,4 +74,4 @@ def _chosen(call: OperationCall, models: Models) -> Installed | None:
 
 
 def _has_stand_in(operation: str, abilities: Abilities | None) -> bool:
-    return operation in (("faces", "people") if abilities is None else abilities.stand_ins())
+    return operation in (("faces", "people") if abilities is None else abilities.stand_ins)

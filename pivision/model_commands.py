@@ -43,7 +43,7 @@ def listing(settings: Settings) -> Iterator[str]:
         yield from (*faults, *wrong.values())
     yield ""
     told = abilities.published(settings.run_dir)  # of a worker that has run here; without one, nothing is known
-    stand_ins = told.stand_ins() if told else {}
+    stand_ins = told.stand_ins if told else {}
     damaged = {entry.model.name for entry in entries if entry.state == "damaged"}
     for operation, looks in (inventory.who_looks(models, stand_ins) | {_TEXT: inventory.text_reader()}).items():
         damage = ", damaged" if looks in damaged else ""

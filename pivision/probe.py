@@ -77,13 +77,8 @@ def models() -> dict[str, Any]:
 
     there = _models()
     entries = inventory.entries(there)
-    stand_ins = {}
-    if opencv.face_cascade():
-        stand_ins["faces"] = "Haar cascade"
-    if opencv.has_people_detector():
-        stand_ins["people"] = "HOG"
     return {
-        "looks": {**inventory.who_looks(there, stand_ins), "text": inventory.text_reader()},
+        "looks": {**inventory.who_looks(there, opencv.stand_ins()), "text": inventory.text_reader()},
         "damaged": {model.name: fault for model, state, fault in entries if state == "damaged"},
         "incomplete": {model.name: fault for model, _, fault in entries if fault and model.origin is None},
         "unloadable": unloadable(*(model.name for model, state, _ in entries if state == "installed")),

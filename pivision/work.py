@@ -148,8 +148,7 @@ def _abilities(before: Abilities | None) -> Abilities:
     tried = before.models if before is not None and before.opencv == cv2.__version__ else {}
     return Abilities(
         opencv=cv2.__version__,
-        haar=opencv.face_cascade() is not None,
-        hog=opencv.has_people_detector(),
+        stand_ins=opencv.stand_ins(),
         text=text.is_installed(),
         models={identity: None for identity, fault in tried.items() if fault is None},
     )

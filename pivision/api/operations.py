@@ -6,16 +6,12 @@ from typing import Any
 import falcon
 import msgspec
 
-from pivision import abilities
+from pivision import abilities, models
 from pivision.abilities import Abilities
 from pivision.errors import PiVisionError
 from pivision.models import Models
 from pivision.models.model import Model
 from pivision.operations import OPERATIONS, Operation, OperationCall
-
-# Which models look for an operation: those made for it, and the label that they must know.
-_MODELS = {"faces": ("faces", "face"), "objects": ("objects", None), "people": ("objects", "person")}
-_STAND_INS = {"faces": "haar", "people": "hog"}
 
 
 class Operations:
@@ -35,7 +31,6 @@ class Operations:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Every operation: whether it can run now, with which models, and its JSON Schemas."""
         told = abilities.published(self._run_dir)  # each time: a model may have been installed since
-        known = self._models.known()
         resp.data = msgspec.json.encode(
             {
                 "opencv": told.opencv if told else None,
@@ -43,7 +38,7 @@ class Operations:
                     {
                         "name": operation.name,
                         "summary": operation.summary,
-                        **self._availability(operation, known, told),
+                        **self._availability(operation, told),
                         **self._schemas[operation.name],
                     }
                     for operation in OPERATIONS.values()
@@ -53,10 +48,10 @@ class Operations:
 
     on_head = on_get
 
-    def _availability(self, operation: Operation, known: tuple[Model, ...], told: Abilities | None) -> dict[str, Any]:
+    def _availability(self, operation: Operation, told: Abilities | None) -> dict[str, Any]:
         """In the words that a task with the default parameters would get."""
         found: dict[str, Any] = {"available": True, "problem": None}
-        model: str | None = _STAND_INS.get(operation.name) if told else None  # nobody knows yet
+        model = told.stand_ins.get(operation.name) if told else None  # nobody knows yet
         try:
             if chosen := abilities.require(OperationCall(operation.name, operation.params()), self._models, told):
                 model = chosen.model.name
@@ -64,21 +59,16 @@ class Operations:
             model = None
             problem = {"code": error.code, "detail": str(error), "remedy": error.remedy}
             found = {"available": False, "problem": problem}
-        if operation.name in _MODELS:
-            made_for, label = _MODELS[operation.name]
+        if operation.name in models.OPERATIONS:
             found["model"] = model
-            found["models"] = [
-                self._described(each)
-                for each in known
-                if each.operation == made_for and (label is None or label in each.labels)
-            ]
+            found["models"] = [self._described(each) for each in self._models.candidates(operation.name)]
         return found
 
     def _described(self, model: Model) -> dict[str, Any]:
         """What a form shows of a model; licence and size are null for the owner's own."""
         return {
             "name": model.name,
-            "installed": (self._models.folder / model.file).exists(),
+            "installed": self._models.has(model),
             "family": model.family,
             "labels": len(model.labels),
             "input_side_px": model.input_side_px,

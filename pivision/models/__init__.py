@@ -15,6 +15,10 @@ COMMAND = ".venv/bin/python -m pivision models"
 
 INSTALL = f"{COMMAND} install"
 
+_WHO_LOOKS = {"faces": ("faces", None), "objects": ("objects", None), "people": ("objects", "person")}
+OPERATIONS = tuple(_WHO_LOOKS)
+"""The operations for which a model looks: one that was made for the same or for another, and knows a certain label."""
+
 
 class Installed(msgspec.Struct, frozen=True):
     """A model whose file is there and what it should be, to the byte."""
@@ -31,20 +35,26 @@ class Models:
         self.folder = folder
         self._verified: set[str] = set()  # identities, so that each file is read once and not for each task
 
-    def choose(self, operation: str, name: str | None = None, label: str | None = None) -> Installed:
-        """The model that is to look: the named one, or the first that is installed, and knows `label` if one is given.
+    def choose(self, operation: str, name: str | None = None) -> Installed:
+        """The model that is to look: the named one, or the first that is installed.
 
         Raises ModelMissing, and ModelUnusable for a file that is not what it should be.
         """
-        return self.require(self.first(operation, label) if name is None else self.named(operation, name))
+        return self.require(self.first(operation) if name is None else self.named(operation, name))
 
-    def first(self, operation: str, label: str | None = None) -> Model:
-        """The first whose file is there, in order or not, and which knows `label`. Raises ModelMissing."""
-        for model in self.known():
-            is_right = model.operation == operation and (label is None or label in model.labels)
-            if is_right and self.has(model):
+    def first(self, operation: str) -> Model:
+        """The first candidate whose file is there, in order or not. Raises ModelMissing."""
+        for model in self.candidates(operation):
+            if self.has(model):
                 return model
         raise ModelMissing(f"there is no model for {operation} yet: {INSTALL} {operation}")
+
+    def candidates(self, operation: str) -> list[Model]:
+        """The models that can look for one of OPERATIONS, installed or not."""
+        made_for, label = _WHO_LOOKS[operation]
+        return [
+            model for model in self.known() if model.operation == made_for and (label is None or label in model.labels)
+        ]
 
     def has(self, model: Model) -> bool:
         """Whether its file is there, in order or not; one that this user may not see is not."""
@@ -56,16 +66,16 @@ class Models:
 
     def named(self, operation: str, name: str) -> Model:
         """The model of this name, installed or not. Raises ModelMissing, ModelUnusable (a wrong manifest)."""
-        names = []
-        for model in self.known():
-            if model.operation == operation:
-                if model.name == name:
-                    return model
-                names.append(model.name)
+        candidates = self.candidates(operation)
+        for model in candidates:
+            if model.name == name:
+                return model
         for file in manifest.files(self.folder):
             if file.stem == name:
                 manifest.read(file)  # tells why it is none of those
-        raise ModelMissing(f"there is no model {name!r} for {operation}; there are: {', '.join(names)}")
+        raise ModelMissing(
+            f"there is no model {name!r} for {operation}; there are: {', '.join(model.name for model in candidates)}"
+        )
 
     def known(self) -> tuple[Model, ...]:
         """Those of the catalogue, then the owner's own by name; installed or not. Wrong manifests are left out."""

@@ -6,15 +6,12 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from pivision.errors import ModelMissing, ModelUnusable
-from pivision.models import Models, manifest
+from pivision.models import OPERATIONS, Models, manifest
 from pivision.models.model import Model
 
 _TEXT_PACKAGES = ("rapidocr", "onnxruntime")  # the first reads text and has its own models, the second runs them
 
 State = Literal["installed", "damaged", "not installed"]
-
-_WHO_LOOKS = {"faces": ("faces", None), "objects": ("objects", None), "people": ("objects", "person")}
-"""For each operation that needs a model: those of which operation can do it, and the label that they must know."""
 
 
 class Entry(NamedTuple):
@@ -46,7 +43,7 @@ def who_looks(models: Models, stand_ins: Mapping[str, str]) -> dict[str, str | N
 
     It is a model, in order or not; without one, what `stand_ins` has; None where there is neither.
     """
-    return {operation: _first(models, *wanted) or stand_ins.get(operation) for operation, wanted in _WHO_LOOKS.items()}
+    return {operation: _first(models, operation) or stand_ins.get(operation) for operation in OPERATIONS}
 
 
 def text_reader() -> str | None:
@@ -64,8 +61,8 @@ def _entry(models: Models, model: Model) -> Entry:
     return Entry(model, "installed", "")
 
 
-def _first(models: Models, operation: str, label: str | None) -> str | None:
+def _first(models: Models, operation: str) -> str | None:
     try:
-        return models.first(operation, label).name
+        return models.first(operation).name
     except ModelMissing:
         return None

@@ -31,6 +31,14 @@ def has_people_detector() -> bool:
     return hasattr(cv2, "HOGDescriptor") and hasattr(cv2, "HOGDescriptor_getDefaultPeopleDetector")
 
 
+def stand_ins() -> dict[str, str]:
+    """What can look without a model, by operation; nothing since 5.0."""
+    return {
+        **({"faces": "haar"} if face_cascade() is not None else {}),
+        **({"people": "hog"} if has_people_detector() else {}),
+    }
+
+
 def marker_detector(dictionary: str) -> Callable[[Grey], tuple[Sequence[Any], Any]]:
     """A function that finds the markers of a dictionary (`4X4_50`) in a grey picture: their corners, their ids.
 

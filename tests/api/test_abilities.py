@@ -26,7 +26,7 @@ def api() -> Iterator[Api]:
 
 def publish(api: Api, **told: Any) -> None:
     """Play a worker that tells what its OpenCV can do."""
-    mine = {"opencv": "4.6.0", "haar": False, "hog": False, "text": True, "models": {}}
+    mine = {"opencv": "4.6.0", "stand_ins": {}, "text": True, "models": {}}
     abilities.publish(api.run_dir, Abilities(**{**mine, **told}))
 
 
@@ -78,7 +78,7 @@ def test_the_models_are_described_for_a_form(api: Api) -> None:
 def test_what_the_worker_tells_counts_at_once(api: Api) -> None:
     assert api.get("/v1/operations").json["opencv"] is None
     assert offered(api)["faces"]["model"] is None
-    publish(api, haar=True, hog=True)
+    publish(api, stand_ins={"faces": "haar", "people": "hog"})
     assert api.get("/v1/operations").json["opencv"] == "4.6.0"
     told = offered(api)
     assert [told[name]["model"] for name in ("faces", "people", "objects")] == ["haar", "hog", None]

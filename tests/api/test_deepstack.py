@@ -126,7 +126,7 @@ def test_a_custom_model_by_its_name(api: Api) -> None:
 
 
 def test_faces(api: Api) -> None:
-    publish(api, haar=True)
+    publish(api, faces="haar")
     box = {"x": 1, "y": 2, "width": 3, "height": 4}
     face = {"box": box, "score": 0.8, "landmarks": None}
     with working(api, {"faces": {"milliseconds": 1, "model": "x", "faces": [face, {**face, "score": None}]}}) as seen:
@@ -137,9 +137,9 @@ def test_faces(api: Api) -> None:
     assert msgspec.json.decode(seen[0].operations) == [{"name": "faces", "params": params}]
 
 
-def publish(api: Api, haar: bool) -> None:
+def publish(api: Api, **stand_ins: str) -> None:
     """What a worker tells of its OpenCV."""
-    abilities.publish(api.run_dir, abilities.Abilities(opencv="4.6.0", haar=haar, hog=False, text=True, models={}))
+    abilities.publish(api.run_dir, abilities.Abilities(opencv="4.6.0", stand_ins=stand_ins, text=True, models={}))
 
 
 def test_the_custom_models_are_listed(api: Api) -> None:
@@ -303,7 +303,7 @@ def test_a_task_that_fails_is_an_error(api: Api, code: str, status: int) -> None
 
 def test_without_a_model_it_says_what_to_install() -> None:
     with serving() as api:
-        publish(api, haar=False)
+        publish(api)
         for path, name in (("detection", "objects"), ("face", "faces")):
             refused(post(api, f"/v1/vision/{path}", ("image", PICTURE)), 409, f"models install {name}")
         assert api.files() == set()

@@ -196,7 +196,7 @@ def test_where_opencv_has_no_package_a_worker_tells_its_version(
     images = Images(settings.images_dir, reserve_bytes=0)
     client = testing.TestClient(create_app(settings, Store(settings.database), images, Waiting(1), lambda: None))
     assert client.simulate_get("/v1/system").json["versions"]["opencv"] is None
-    abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", haar=True, hog=True, text=False, models={}))
+    abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", stand_ins={}, text=False, models={}))
     assert client.simulate_get("/v1/system").json["versions"]["opencv"] == "4.6.0"
 
 
