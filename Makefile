@@ -50,7 +50,7 @@ uninstall:
 clean:
 	rm -rf $(VENV) $(VENV)s .opencvs .*_cache .hypothesis
 
-$(VENV)/installed: requirements.txt
+$(VENV)/installed: requirements.txt requirements-text.txt
 	@$(PYTHON) -m pivision venv
 
 $(VENV)/installed-dev: requirements-dev.txt requirements-text.txt $(VENV)/installed

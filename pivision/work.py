@@ -7,7 +7,6 @@ after the other.
 
 import contextlib
 import functools
-import io
 import logging
 import threading
 import time
@@ -32,7 +31,7 @@ from pivision.vision.scene import Scene
 
 _TRIAL_SECONDS = 30.0
 _DRAWS = "annotate"  # what the others have found, so it runs last
-_BLANK_SIDE_PX = 64
+_BLANK = Scene(np.zeros((640, 640, 3), np.uint8), lambda: None, {}, lambda _: "")
 
 
 class Work:
@@ -59,10 +58,10 @@ class Work:
         try:
             calls = operations.parse(bytes(task.operations))
             scene = Scene(
-                self._frame(task),
-                functools.cache(lambda: self._previous(task)),
-                {},
-                lambda jpeg: self._keep(jpeg, kept),
+                frame=self._frame(task),
+                previous=functools.cache(lambda: self._previous(task)),
+                found={},
+                keep=lambda jpeg: kept.enter_context(self._images.kept(jpeg)),
             )
         except PiVisionError as refusal:
             return b"{}", task_error(refusal)
@@ -84,9 +83,8 @@ class Work:
         """Load the models that are wanted from the start, so that the first task need not wait for them."""
         for name in self._settings.operations_at_start:
             call = OperationCall(name, OPERATIONS[name].params())
-            blank = Scene(np.zeros((_BLANK_SIDE_PX, _BLANK_SIDE_PX, 3), np.uint8), lambda: None, {}, lambda _: "")
             try:
-                self._vision.run(call, blank, self._model_for(call))
+                self._vision.run(call, _BLANK, self._model_for(call))
             except PiVisionError as error:
                 self._log.warning("%s is not ready: %s", name, error)
 
@@ -132,11 +130,6 @@ class Work:
         with contextlib.suppress(ImageLost, ImageUndecodable):
             return None if before is None else self._frame(before)
         return None
-
-    def _keep(self, jpeg: bytes, kept: contextlib.ExitStack) -> str:
-        drawing = kept.enter_context(self._images.receive(io.BytesIO(jpeg), len(jpeg)))
-        kept.enter_context(drawing.kept())
-        return drawing.sha256
 
     def _publish(self, told: Abilities) -> Abilities:
         abilities.publish(self._settings.run_dir, told)

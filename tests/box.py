@@ -125,6 +125,8 @@ class Box(Client):
             "data_dir": self.data_dir,
             "log_dir": self.log_dir,
             "run_dir": self.run_dir,
+            "models_dir": folder / "models",
+            "model_mirror": folder / "nothing",  # no test asks the network
             "workers": 1,
             **settings,
         }
