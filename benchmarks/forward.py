@@ -1,7 +1,7 @@
 """One network, run forward again and again: `python forward.py RUNTIME FILE SIDE_PX THREADS`.
 
 RUNTIME is opencv or onnxruntime. Run by whatever Python has the runtime that is to be measured; prints the version and
-the milliseconds as JSON.
+the milliseconds as JSON; none where it does not run.
 """
 
 import json
@@ -23,10 +23,14 @@ def main() -> None:
     milliseconds = []
     for number in range(_WARM + _MEASURED):
         began = time.perf_counter()
-        forward()
+        try:
+            forward()
+        except Exception as error:  # noqa: BLE001  # each runtime has its own; that it does not run is a result, too
+            sys.stderr.write(f"{file}: {error}\n")
+            break
         if number >= _WARM:
             milliseconds.append((time.perf_counter() - began) * 1000)
-    json.dump({"version": version, "milliseconds": milliseconds}, sys.stdout)
+    json.dump({"runtime": f"{runtime} {version}", "milliseconds": milliseconds}, sys.stdout)
 
 
 def _opencv(file: str, picture: "np.typing.NDArray[np.float32]", threads: int) -> tuple[str, Callable[[], object]]:
@@ -46,7 +50,7 @@ def _opencv(file: str, picture: "np.typing.NDArray[np.float32]", threads: int) -
 def _onnxruntime(file: str, picture: "np.typing.NDArray[np.float32]", threads: int) -> tuple[str, Callable[[], object]]:
     import onnxruntime
 
-    onnxruntime.set_default_logger_severity(3)
+    onnxruntime.set_default_logger_severity(4)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(file, options, providers=["CPUExecutionProvider"])

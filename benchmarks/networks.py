@@ -46,16 +46,18 @@ def main() -> None:
         for _round in range(ROUNDS):
             for network, (runtime, python), threads in cells:
                 answer = _forward(network, runtime, python, threads)
-                key = (network.name, network.kind, f"{runtime} {answer['version']}", threads)
-                told.setdefault(key, []).append(median(answer["milliseconds"]))
-    fastest = {name: min(median(values) for key, values in told.items() if key[0] == name) for name, *_ in told}
+                times = told.setdefault((network.name, network.kind, answer["runtime"], threads), [])
+                times += [median(answer["milliseconds"])] if answer["milliseconds"] else []
+    fastest = {name: min(median(times) for key, times in told.items() if times and key[0] == name) for name, *_ in told}
     show(
         "Networks: bare forward",
         f"Medians of {ROUNDS} processes each (min-max of their medians), in ms; a random picture.",
         ["network", "file", "runtime", "threads", "ms", "x the fastest"],
         [
-            [name, kind, runtime, str(threads), spread(values, 1), f"{median(values) / fastest[name]:.2f}"]
-            for (name, kind, runtime, threads), values in told.items()
+            [name, kind, runtime, str(threads), spread(times, 1), f"{median(times) / fastest[name]:.2f}"]
+            if times
+            else [name, kind, runtime, str(threads), "does not run", ""]
+            for (name, kind, runtime, threads), times in told.items()
         ],
     )
 

@@ -8,7 +8,6 @@ from typing import Any
 import cv2
 import onnxruntime
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from pivision.config import ROOT
 from pivision.vision import frame
@@ -31,10 +30,8 @@ def main() -> None:
     file, side_px, target = Path(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     onnxruntime.set_default_logger_severity(3)
     name = onnxruntime.InferenceSession(file).get_inputs()[0].name
-    prepared = target.with_suffix(".prepared.onnx")
-    quant_pre_process(str(file), str(prepared), skip_symbolic_shape=True)
     quantize_static(
-        str(prepared),
+        str(file),
         str(target),
         _Photographs(name, side_px),
         quant_format=QuantFormat.QDQ,

@@ -17,6 +17,7 @@ FOLDER = Path(os.environ.get("PIVISION_TEST_CODES", ROOT.parent / "shared" / "co
 ROUNDS = 3
 
 Outcome = tuple[int, list[float]]
+Read = list[str | bytes]
 
 
 def main() -> None:
@@ -44,17 +45,19 @@ def _read_all() -> list[tuple[str, int, dict[str, Outcome]]]:
     from pivision.operations.codes import CodesParams
     from pivision.vision import codes, frame
     from pivision.vision.frame import Frame
+    from tests.vision.test_codes import expected
 
-    def by_zxing(picture: Frame) -> list[str]:
-        return [code.text for code in codes.read_codes(picture, CodesParams()).codes]
+    def by_zxing(picture: Frame) -> Read:
+        found = codes.read_codes(picture, CodesParams()).codes
+        return [*(code.text.strip() for code in found), *(code.bytes for code in found)]
 
-    def by_opencv_qr(picture: Frame) -> list[str]:
+    def by_opencv_qr(picture: Frame) -> Read:
         try:
             return list(cv2.QRCodeDetector().detectAndDecodeMulti(picture)[1])
         except UnicodeDecodeError:  # OpenCV gives bytes that are no UTF-8 as text
             return []
 
-    def by_opencv_bars(picture: Frame) -> list[str]:
+    def by_opencv_bars(picture: Frame) -> Read:
         return list(cv2.barcode.BarcodeDetector().detectAndDecodeMulti(picture)[1])
 
     readers = {"qrcode": {"OpenCV QRCodeDetector": by_opencv_qr}, "ean13": {"OpenCV BarcodeDetector": by_opencv_bars}}
@@ -62,9 +65,9 @@ def _read_all() -> list[tuple[str, int, dict[str, Outcome]]]:
     for folder in sorted(path for path in FOLDER.iterdir() if path.is_dir()):
         kind = folder.name.partition("-")[0]
         photographs = [
-            (frame.decode(picture.read_bytes()), picture.with_suffix(".txt").read_text(encoding="utf-8").strip())
+            (frame.decode(picture.read_bytes()), expected(picture))
             for picture in sorted(folder.iterdir())
-            if picture.suffix != ".txt" and picture.with_suffix(".txt").exists()
+            if picture.suffix in (".png", ".webp")
         ]
         outcomes = {}
         for name, read in {"PiVision (zxing-cpp)": by_zxing, **readers.get(kind, {})}.items():
@@ -74,7 +77,7 @@ def _read_all() -> list[tuple[str, int, dict[str, Outcome]]]:
                     began = time.perf_counter()
                     texts = read(picture)
                     milliseconds.append((time.perf_counter() - began) * 1000)
-                    found += round_ == 0 and text in [one.strip() for one in texts]
+                    found += round_ == 0 and text in texts
             outcomes[name] = (found, milliseconds)
         told.append((folder.name, len(photographs), outcomes))
     return told

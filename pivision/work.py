@@ -31,7 +31,7 @@ from pivision.vision.scene import Scene
 
 _TRIAL_SECONDS = 30.0
 _DRAWS = "annotate"  # what the others have found, so it runs last
-_BLANK = Scene(np.zeros((640, 640, 3), np.uint8), lambda: None, {}, lambda _: "")
+_CARD_SIDE_PX = 640
 
 
 class Work:
@@ -81,10 +81,15 @@ class Work:
 
     def warm_up(self) -> None:
         """Load the models that are wanted from the start, so that the first task need not wait for them."""
+        card = np.full((_CARD_SIDE_PX, _CARD_SIDE_PX, 3), 255, np.uint8)
+        cv2.putText(
+            card, "PiVision", (100, 320), cv2.FONT_HERSHEY_SIMPLEX, 3, (0, 0, 0), 6
+        )  # reading it takes more than
+        scene = Scene(card, lambda: None, {}, lambda _: "")  # finding nothing
         for name in self._settings.operations_at_start:
             call = OperationCall(name, OPERATIONS[name].params())
             try:
-                self._vision.run(call, _BLANK, self._model_for(call))
+                self._vision.run(call, scene, self._model_for(call))
             except PiVisionError as error:
                 self._log.warning("%s is not ready: %s", name, error)
 
