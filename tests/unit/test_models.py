@@ -213,6 +213,22 @@ def test_a_name_of_the_catalogue_stays_the_catalogues(folder: Path) -> None:
     assert "rename the file" in inventory.wrong_manifests(models)[folder / "nanodet.toml"]
 
 
+def test_another_manifest_is_another_model_whatever_its_file(folder: Path) -> None:
+    put(folder, "nanodet")
+    models = Models(folder)
+    german = PARCELS.replace("parcels.onnx", NANODET.file)
+    (folder / "german.toml").write_text(german)
+    before = models.choose("objects", "german")
+    assert before.identity != models.choose("objects", "nanodet").identity, "each has faults of its own"
+    told = Abilities("5.0.0", stand_ins={}, text=False, models={before.identity: "no yolox network"})
+    assert abilities.require(call("objects"), models, told) is not None
+    (folder / "german.toml").write_text(german.replace("yolox", "nanodet"))
+    corrected = models.choose("objects", "german")
+    assert corrected.identity != before.identity, "it was corrected"
+    (folder / "german.toml").write_text(german.replace("yolox", "nanodet"))
+    assert models.choose("objects", "german") == corrected, "and is the same as long as it says the same"
+
+
 def test_an_own_model_without_its_file_is_missing(folder: Path) -> None:
     put_own(folder)
     (folder / "parcels.onnx").unlink()
