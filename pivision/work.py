@@ -81,7 +81,6 @@ class Work:
             return b"{}", task_error(refusal)
         except MemoryError:
             return b"{}", task_error(OutOfMemory("reading the image"))
-        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
         for call in sorted(calls, key=lambda call: call.name == _DRAWS):
             started = time.perf_counter()
             try:
@@ -91,6 +90,7 @@ class Work:
                 errors.append(task_error(refusal))
                 outcome = {"error": errors[-1]}
             outcomes[call.name] = {"milliseconds": round((time.perf_counter() - started) * 1000, 3), **outcome}
+        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
         return msgspec.json.encode(outcomes), errors[0] if len(errors) == len(calls) else None
 
     def warm_up(self) -> None:

@@ -24,7 +24,7 @@ from tests.vision.conftest import weights
 from tests.vision.networks import owned
 
 DOG = (ROOT / "tests" / "pictures" / "dog.jpg").read_bytes()
-PERSON = (ROOT / "tests" / "pictures" / "person.jpg").read_bytes()
+MARKER = (ROOT / "tests" / "pictures" / "marker.jpg").read_bytes()
 
 HANGING_LOADER = """
 import os, signal, sys
@@ -98,10 +98,22 @@ def test_a_task_waits_for_the_trial_of_no_other_model(
 
 def test_a_damaged_picture_before_is_none(settings: Settings, store: Store, images: Images) -> None:
     work = Work(settings, store, images)
-    before = seen(work, store, images, PERSON, ["quality"], "door")
+    before = seen(work, store, images, MARKER, ["quality"], "door")
     assert before["quality"]["is_frozen"] is None
     work.rest()
     (file,) = (images.path(name) for name in images.names())
     file.chmod(0o600)
-    file.write_bytes(PERSON[: len(PERSON) // 2])
+    file.write_bytes(MARKER[: len(MARKER) // 2])
     assert seen(work, store, images, DOG, ["motion"], "door")["motion"]["is_compared"] is False
+
+
+def test_the_picture_before_need_not_be_read_again(settings: Settings, store: Store, images: Images) -> None:
+    work = Work(settings, store, images)
+    seen(work, store, images, MARKER, ["quality"], "door")
+    for name in images.names():
+        images.path(name).unlink()
+    assert seen(work, store, images, DOG, ["motion"], "door")["motion"]["is_compared"] is True
+    for name in images.names():
+        images.path(name).unlink()
+    work.rest()
+    assert seen(work, store, images, MARKER, ["motion"], "door")["motion"]["is_compared"] is False, "nothing is kept"
