@@ -10,6 +10,8 @@ import functools
 import logging
 import threading
 import time
+from collections import defaultdict
+from collections.abc import Collection
 from typing import Any
 
 import cv2
@@ -19,7 +21,17 @@ import numpy as np
 from pivision import abilities, operations, picture, vision
 from pivision.abilities import Abilities
 from pivision.config import Settings
-from pivision.errors import ImageLost, ImageUndecodable, OutOfMemory, PiVisionError
+from pivision.errors import (
+    ImageEmpty,
+    ImageLost,
+    ImageTruncated,
+    ImageUndecodable,
+    ImageUnsupported,
+    ModelMissing,
+    ModelUnusable,
+    OutOfMemory,
+    PiVisionError,
+)
 from pivision.images import Images
 from pivision.models import Installed, Models
 from pivision.operations import OPERATIONS, OperationCall
@@ -32,6 +44,7 @@ from pivision.vision.scene import Scene
 _TRIAL_SECONDS = 30.0
 _DRAWS = "annotate"  # what the others have found, so it runs last
 _CARD_SIDE_PX = 640
+_DAMAGED = (ImageEmpty, ImageTruncated, ImageUnsupported, ImageUndecodable)  # what a card that rots makes of a picture
 
 
 class Work:
@@ -43,7 +56,8 @@ class Work:
         self._images = images
         self._models = Models(settings.models_dir)
         self._vision = vision.Vision()
-        self._trying = threading.Lock()
+        self._trying: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by the identity of the model
+        self._telling = threading.Lock()
         self._abilities = self._publish(_abilities(abilities.published(settings.run_dir)))
         self._last: tuple[str, Frame] | None = None  # of a source: probably the picture before the next one
         self._log = logging.getLogger("work")
@@ -67,7 +81,6 @@ class Work:
             return b"{}", task_error(refusal)
         except MemoryError:
             return b"{}", task_error(OutOfMemory("reading the image"))
-        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
         for call in sorted(calls, key=lambda call: call.name == _DRAWS):
             started = time.perf_counter()
             try:
@@ -77,6 +90,7 @@ class Work:
                 errors.append(task_error(refusal))
                 outcome = {"error": errors[-1]}
             outcomes[call.name] = {"milliseconds": round((time.perf_counter() - started) * 1000, 3), **outcome}
+        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
         return msgspec.json.encode(outcomes), errors[0] if len(errors) == len(calls) else None
 
     def warm_up(self) -> None:
@@ -95,22 +109,13 @@ class Work:
 
     def try_models(self) -> None:
         """Try every model that nobody has tried with this OpenCV, and tell the server."""
-        with self._trying:
-            there = {}
-            for model in self._models.known():
-                with contextlib.suppress(PiVisionError):
-                    installed = self._models.require(model)
-                    there[installed.identity] = model.name
-            known = self._abilities.models
-            if there.keys() == known.keys():
-                return
-            untried = [name for identity, name in there.items() if identity not in known]
-            verdicts = trial.tried(self._settings.models_dir, untried, _TRIAL_SECONDS) if untried else {}
-            for identity, fault in verdicts.items():
-                if fault:
-                    self._log.error("model %s cannot be used: %s", there.get(identity, identity), fault)
-            told = {identity: known.get(identity, verdicts.get(identity)) for identity in there}
-            self._abilities = self._publish(msgspec.structs.replace(self._abilities, models=told))
+        gone = set(self._abilities.models)
+        for model in self._models.known():
+            with contextlib.suppress(ModelMissing, ModelUnusable):
+                installed = self._models.require(model)
+                gone.discard(installed.identity)
+                self._try(installed)
+        self._tell({}, gone)
 
     def rest(self) -> None:
         """There is nothing to do for a while: let go of what was kept for the next picture."""
@@ -119,9 +124,22 @@ class Work:
     def _model_for(self, call: OperationCall) -> Installed | None:
         model = abilities.require(call, self._models, self._abilities)
         if model is not None and model.identity not in self._abilities.models:
-            self.try_models()
+            self._try(model)
             model = abilities.require(call, self._models, self._abilities)
         return model
+
+    def _try(self, installed: Installed) -> None:
+        """Try one model, unless it was, and tell at once: whatever ends this worker meanwhile, the next one knows.
+
+        A task waits for the model that it needs and for no other: its deadline would not wait for all of them.
+        """
+        with self._trying[installed.identity]:
+            if installed.identity in self._abilities.models:
+                return
+            tried = trial.tried(self._settings.models_dir, [installed.model.name], _TRIAL_SECONDS)
+            if fault := tried.get(installed.identity):
+                self._log.error("model %s cannot be used: %s", installed.model.name, fault)
+            self._tell(tried)
 
     def _frame(self, task: Task) -> Frame:
         if self._last is not None and self._last[0] == task.image.sha256:
@@ -132,9 +150,16 @@ class Work:
     def _previous(self, task: Task) -> Frame | None:
         """The picture before from the same source, unless it is gone: then there is nothing to compare with."""
         before = self._store.previous(task)
-        with contextlib.suppress(ImageLost, ImageUndecodable):
+        with contextlib.suppress(ImageLost, *_DAMAGED):
             return None if before is None else self._frame(before)
         return None
+
+    def _tell(self, tried: dict[str, str | None], gone: Collection[str] = ()) -> None:
+        with self._telling:
+            before = self._abilities.models
+            models = {identity: fault for identity, fault in {**before, **tried}.items() if identity not in gone}
+            if models != before:
+                self._abilities = self._publish(msgspec.structs.replace(self._abilities, models=models))
 
     def _publish(self, told: Abilities) -> Abilities:
         abilities.publish(self._settings.run_dir, told)

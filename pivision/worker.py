@@ -38,6 +38,7 @@ _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
 _LOCK_TIMEOUT_SECONDS = 10.0
 _OPENING_SECONDS = 300.0  # without a sign of progress, on the slowest card; then another program may try
+_WARM_UP_SECONDS = 300.0  # for all models that are wanted from the start
 _OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull)  # pass by themselves; what does not, ends this process
 _LIBC = ctypes.CDLL(None)
 
@@ -74,7 +75,8 @@ class Worker:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # before any thread, so that all inherit it
         threading.Thread(target=self._await_stop, daemon=True).start()
         threading.Thread(target=self._await_damage, daemon=True).start()
-        self._work.warm_up()
+        if self._settings.operations_at_start:
+            self._warm_up()
         self._limit_memory()
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
@@ -94,6 +96,13 @@ class Worker:
                 _LIBC.malloc_trim(0)
         self._stopped.set()
         self._log.info("stopped")
+
+    def _warm_up(self) -> None:
+        """Models may take longer, on a slow card or when they must be tried first, than health waits for a sign."""
+        with contextlib.suppress(*_OBSTACLES):
+            self._put_back_abandoned()  # while the last sign of life is that of this worker's predecessor
+        heartbeat.beat(self._settings.run_dir, self._number, deadline_seconds=_WARM_UP_SECONDS)
+        self._work.warm_up()
 
     def _work_on(self, task: Task) -> Task | None:
         """Work on the task, finish it, and return the next one if it was claimed with the same commit."""

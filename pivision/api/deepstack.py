@@ -133,7 +133,5 @@ class CustomList:
 
 def _names(models: Models, *, installed: bool = False) -> list[str]:
     return [
-        model.name
-        for model in models.known()
-        if model.operation == "objects" and (not installed or (models.folder / model.file).exists())
+        model.name for model in models.known() if model.operation == "objects" and (not installed or models.has(model))
     ]

@@ -46,9 +46,6 @@ class Intake:
         ImageTooManyPixels, IdempotencyKeyReused, and what the store and the disk refuse; then nothing is left.
         """
         operations.require_source(calls, source)
-        told = abilities.published(self._run_dir)
-        for call in calls:
-            abilities.require(call, self._models, told)
         new = NewTask(
             image=self._described(image),
             operations=msgspec.Raw(msgspec.json.encode(calls)),
@@ -56,6 +53,12 @@ class Intake:
             idempotency_key=_bounded("Idempotency-Key", idempotency_key, _IDEMPOTENCY_KEY_LIMIT_CHARACTERS),
             lane=lane,
         )
+        try:
+            self._require_abilities(calls)
+        except PiVisionError:
+            if earlier := self._store.repeated(new):  # what has gone since does not undo what was acknowledged
+                return earlier, False
+            raise
         try:
             with image.kept():
                 task, is_new = self._store.add(new)
@@ -66,6 +69,11 @@ class Intake:
         if is_new:
             self._ring_workers()
         return task, is_new
+
+    def _require_abilities(self, calls: tuple[OperationCall, ...]) -> None:
+        told = abilities.published(self._run_dir)
+        for call in calls:
+            abilities.require(call, self._models, told)
 
     def _described(self, image: ReceivedImage) -> Image:
         with image.bytes() as content:

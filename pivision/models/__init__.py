@@ -1,6 +1,7 @@
 """The models: which there are, which are installed, and which one looks. No OpenCV here: the server asks, too."""
 
 import contextlib
+import hashlib
 from pathlib import Path
 
 import msgspec
@@ -25,7 +26,7 @@ class Installed(msgspec.Struct, frozen=True):
 
     model: Model
     path: Path
-    identity: str  # of this state of the file: another one once it was replaced
+    identity: str  # of this file, read in this way: another one once it was replaced, or its manifest corrected
 
 
 class Models:
@@ -93,7 +94,8 @@ class Models:
         except OSError as error:
             hint = f": {INSTALL} {model.name}" if model.origin else ""
             raise ModelMissing(f"{path}: {error.strerror}{hint}") from None
-        identity = f"{model.file} {status.st_size} {status.st_mtime_ns}"
+        description = hashlib.sha256(msgspec.json.encode(model)).hexdigest()[:16]
+        identity = f"{model.name} {description} {status.st_size} {status.st_mtime_ns}"
         if model.origin is not None and identity not in self._verified:
             if not _is_whole(path, model.origin):
                 raise ModelUnusable(f"{path} is damaged or another file: {INSTALL} {model.name}")

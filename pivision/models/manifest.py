@@ -20,20 +20,24 @@ from pivision.models.model import Model
 from pivision.operations.objects import Label
 
 _TAKEN = {model.name for model in CATALOGUE}
+_NAME_LIMIT_CHARACTERS = 63  # of up to four bytes each: every file system takes such a name
 
 
 class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What NAME.toml holds."""
 
-    file: Annotated[str, Meta(pattern=r"^[^/]+\.onnx$")]
+    file: Annotated[str, Meta(pattern=r"^[^/\x00-\x1f]+\.onnx$", max_length=_NAME_LIMIT_CHARACTERS)]
     family: Literal["nanodet", "yolox"]
     input_side_px: Annotated[int, Meta(ge=32, le=2048, multiple_of=32)]
     labels: Annotated[tuple[Label, ...], Meta(min_length=1, max_length=10_000)]
 
 
 def files(folder: Path) -> list[Path]:
-    """The manifests in `folder`, by name."""
-    return sorted(folder.glob("*.toml"))
+    """The manifests in `folder`, by name; none where it cannot be looked into."""
+    try:
+        return sorted(file for file in folder.iterdir() if file.suffix == ".toml")
+    except OSError:
+        return []
 
 
 def read(file: Path) -> Model:
@@ -44,5 +48,5 @@ def read(file: Path) -> Model:
         if file.stem in _TAKEN:
             raise ModelUnusable(f"{file}: the catalogue has a model of this name; rename the file")
         return msgspec.convert(model, Model)
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ModelUnusable(f"{file}: {error}") from None

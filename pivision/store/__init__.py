@@ -81,13 +81,21 @@ class Store:
             else:
                 self._ledger.append(task, new.idempotency_key)
             return task, True
-        earlier = self._read("by_idempotency_key", idempotency_key=new.idempotency_key)
-        if not earlier:  # removed in between
-            return self.add(new)
-        task = to_task(earlier[0])
+        earlier = self.repeated(new)
+        return (earlier, False) if earlier else self.add(new)  # removed in between
+
+    def repeated(self, new: NewTask) -> Task | None:
+        """The task of the first request with this idempotency key; None if there was none, or it has been removed.
+
+        Raises IdempotencyKeyReused when that was another request.
+        """
+        rows = self._read("by_idempotency_key", idempotency_key=new.idempotency_key)
+        if not rows:
+            return None
+        task = to_task(rows[0])
         if request(task) != request(new):
             raise IdempotencyKeyReused(f"the key was used for task {task.id}, with another image, operations or source")
-        return task, False
+        return task
 
     def get(self, task_id: int) -> Task:
         """One task. Raises TaskNotFound."""

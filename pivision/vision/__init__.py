@@ -34,7 +34,7 @@ class Vision:
             return _FUNCTIONS[call.name](scene, call.params, self._network(model) if model else None)
 
     def _network(self, model: Installed) -> Network:
-        """Loaded anew when the file was replaced."""
+        """Loaded anew when the file was replaced, or its manifest corrected."""
         network = self._networks.get(model.model.name)
         if network is None or network.installed.identity != model.identity:
             network = self._networks[model.model.name] = Network(model)

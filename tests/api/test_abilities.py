@@ -100,6 +100,18 @@ def test_a_model_that_does_not_load_is_unusable(api: Api) -> None:
     assert api.post(png(), "operations=objects").status == 201, "what was told was told of the old file"
 
 
+def test_a_request_that_is_repeated_gets_its_task_whatever_has_gone_since(api: Api) -> None:
+    api.install_model()
+    key = {"Idempotency-Key": "once"}
+    first = api.post(png(), "operations=objects", key)
+    (api.folder / "models" / "parcels.onnx").unlink()
+    again = api.post(png(), "operations=objects", key)
+    assert (again.status, again.headers["Idempotent-Replayed"]) == (201, "true")
+    assert again.json["id"] == first.json["id"]
+    assert_problem(api.post(png("red"), "operations=objects", key), 422, "idempotency-key-reused")
+    assert_problem(api.post(png("red"), "operations=objects", {"Idempotency-Key": "other"}), 409, "model-missing")
+
+
 @pytest.mark.parametrize(
     ("params", "status", "code", "says"),
     [

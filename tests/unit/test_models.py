@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import socket
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,9 @@ def test_a_manifest_describes_a_model(folder: Path) -> None:
         (PARCELS.replace("416", '"416"'), "int"),
         (PARCELS.replace("parcels.onnx", "../parcels.onnx"), "file"),
         (PARCELS.replace("parcels.onnx", "parcels.pt"), "file"),
+        (PARCELS.replace("parcels.onnx", r"\u0000.onnx"), "file"),
+        (PARCELS.replace("parcels.onnx", f"{'ü' * 200}.onnx"), "file"),
+        (PARCELS.replace("[", "[" * 5000), "recursion"),
         (PARCELS.replace('["parcel", "letter"]', "[]"), "labels"),
         (PARCELS + 'licence = "MIT"\n', "licence"),
         (PARCELS.replace("labels", "lables"), "lables"),
@@ -213,6 +217,22 @@ def test_a_name_of_the_catalogue_stays_the_catalogues(folder: Path) -> None:
     assert "rename the file" in inventory.wrong_manifests(models)[folder / "nanodet.toml"]
 
 
+def test_another_manifest_is_another_model_whatever_its_file(folder: Path) -> None:
+    put(folder, "nanodet")
+    models = Models(folder)
+    german = PARCELS.replace("parcels.onnx", NANODET.file)
+    (folder / "german.toml").write_text(german)
+    before = models.choose("objects", "german")
+    assert before.identity != models.choose("objects", "nanodet").identity, "each has faults of its own"
+    told = Abilities("5.0.0", stand_ins={}, text=False, models={before.identity: "no yolox network"})
+    assert abilities.require(call("objects"), models, told) is not None
+    (folder / "german.toml").write_text(german.replace("yolox", "nanodet"))
+    corrected = models.choose("objects", "german")
+    assert corrected.identity != before.identity, "it was corrected"
+    (folder / "german.toml").write_text(german.replace("yolox", "nanodet"))
+    assert models.choose("objects", "german") == corrected, "and is the same as long as it says the same"
+
+
 def test_an_own_model_without_its_file_is_missing(folder: Path) -> None:
     put_own(folder)
     (folder / "parcels.onnx").unlink()
@@ -224,6 +244,29 @@ def test_no_folder_is_no_model(folder: Path) -> None:
     models = Models(folder / "nowhere")
     assert models.known() == CATALOGUE
     assert {entry.state for entry in inventory.entries(models)} == {"not installed"}
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+@pytest.mark.parametrize("closed", ["house", "house/models"])
+def test_a_folder_that_is_closed_to_this_user_holds_no_model(closed: str) -> None:
+    """Of the service's user: what needs no model goes on, and the rest says what is the matter."""
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary, "house", "models")
+        folder.mkdir(parents=True)
+        put(folder, "yunet")
+        put_own(folder)
+        Path(temporary).chmod(0o755)
+        Path(temporary, closed).chmod(0o700)
+        os.seteuid(65534)
+        try:
+            models = Models(folder)
+            assert models.known() == CATALOGUE
+            with pytest.raises(ModelMissing):
+                models.choose("faces")
+            with pytest.raises(ModelMissing, match="Permission denied"):
+                models.choose("faces", "yunet")
+        finally:
+            os.seteuid(0)
 
 
 # What a task is run with

@@ -1,0 +1,48 @@
+"""A worker that loads models at its start lives, however long that takes."""
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from pivision import heartbeat
+from pivision.health.healing import GRACE_SECONDS
+from pivision.models.coco import LABELS
+from tests.api.conftest import serving
+from tests.box import eventually
+from tests.vision.conftest import weights
+from tests.vision.networks import owned
+
+HANGING_LOADER = """
+import os, signal, sys
+if "pivision.vision.trial" in sys.orig_argv:
+    import cv2
+    def load(path):
+        with open(os.environ["TRIAL_TELLS"], "w") as file:
+            print(os.getpid(), file=file)
+        while True:
+            signal.pause()
+    cv2.dnn.readNetFromONNX = load
+"""
+
+
+def test_a_worker_shows_that_it_lives_while_a_model_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Health would end it else, and each of its successors."""
+    tells = tmp_path / "tells"
+    os.mkfifo(tells)
+    (tmp_path / "sitecustomize.py").write_text(HANGING_LOADER)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TRIAL_TELLS", str(tells))
+    (tmp_path / "models").mkdir()
+    owned(tmp_path / "models", "slow", weights("yolox_nano.onnx"), LABELS, family="yolox", side_px=416)
+    settings = {"models_dir": tmp_path / "models", "models_at_start": "objects"}
+    with serving(**settings) as api, api.program("pivision.worker", "1") as worker:
+        trial = int(tells.read_text())
+        sign = heartbeat.read(api.run_dir, 1)
+        os.kill(trial, signal.SIGKILL)
+        assert sign is not None
+        assert sign.pid == worker.pid
+        assert sign.due - heartbeat.boottime() > GRACE_SECONDS
+        eventually(lambda: "ready" in api.log("pivision.worker"), "the worker goes on without this model")
+        assert "SIGKILL" in api.log("pivision.worker")
