@@ -53,7 +53,7 @@ def require(call: OperationCall, models: Models, abilities: Abilities | None) ->
             raise
         return None
     if chosen is not None and abilities is not None and (fault := abilities.models.get(chosen.identity)):
-        raise ModelUnusable(f"{chosen.path}: {fault}")
+        raise ModelUnusable(f"model {chosen.model.name}: {fault}")
     if call.name == "text" and abilities is not None and not abilities.text:
         raise ModelMissing(f"text needs a package that is not installed: {INSTALL} text")
     return chosen

@@ -11,11 +11,11 @@ from pivision import abilities
 from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed, ModelMissing, ModelUnusable, PiVisionError
 from pivision.install import venv
-from pivision.models import INSTALL, Models, catalogue, download, inventory, starter
+from pivision.models import INSTALL, TRIAL_SECONDS, Models, catalogue, download, inventory, starter
 from pivision.models.model import Model
 from pivision.models.progress import Progress, megabytes
 
-_TRIAL_SECONDS = 60.0  # for each, above that of probe.py
+_PROBE_SECONDS = 30.0  # to start, and to answer
 _TEXT = "text"  # read by a package, and not by a model of the catalogue
 _ALSO = {"people": "objects"}
 
@@ -121,7 +121,7 @@ def _unloadable(settings: Settings, names: list[str]) -> dict[str, str]:
         return {}
     command = [sys.executable, "-m", "pivision.probe", "unloadable", *names]
     environment = {**os.environ, **settings.environment()}
-    seconds = _TRIAL_SECONDS * len(names)
+    seconds = _PROBE_SECONDS + TRIAL_SECONDS * len(names)
     try:
         asked = subprocess.run(
             command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=seconds, check=True

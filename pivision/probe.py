@@ -36,7 +36,6 @@ _OPENCV_PARTS = (
 """What comes and goes between the versions and builds of OpenCV."""
 
 _QUICK_CHECK_LINES = 5
-_TRIAL_SECONDS = 30.0  # for each, on a Pi
 
 
 def settings() -> dict[str, str]:
@@ -88,10 +87,11 @@ def models() -> dict[str, Any]:
 
 def unloadable(*names: str) -> dict[str, str]:
     """Why this OpenCV cannot load some of these models, by their names; those that it can are left out."""
+    from pivision.models import TRIAL_SECONDS
     from pivision.vision import trial
 
     there = _models()
-    verdicts = trial.tried(there.folder, list(names), _TRIAL_SECONDS)
+    verdicts = trial.tried(there.folder, list(names), TRIAL_SECONDS)
     faults = {}
     for model in there.known():
         with contextlib.suppress(ModelMissing, ModelUnusable):

@@ -33,7 +33,7 @@ from pivision.errors import (
     PiVisionError,
 )
 from pivision.images import Images
-from pivision.models import Installed, Models
+from pivision.models import TRIAL_SECONDS, Installed, Models
 from pivision.operations import OPERATIONS, OperationCall
 from pivision.store import Store
 from pivision.task import Task, TaskError
@@ -41,7 +41,6 @@ from pivision.vision import frame, opencv, text, trial
 from pivision.vision.frame import Frame
 from pivision.vision.scene import Scene
 
-_TRIAL_SECONDS = 30.0
 _DRAWS = "annotate"  # what the others have found, so it runs last
 _CARD_SIDE_PX = 640
 _DAMAGED = (ImageEmpty, ImageTruncated, ImageUnsupported, ImageUndecodable)  # what a card that rots makes of a picture
@@ -96,10 +95,9 @@ class Work:
     def warm_up(self) -> None:
         """Load the models that are wanted from the start, so that the first task need not wait for them."""
         card = np.full((_CARD_SIDE_PX, _CARD_SIDE_PX, 3), 255, np.uint8)
-        cv2.putText(
-            card, "PiVision", (100, 320), cv2.FONT_HERSHEY_SIMPLEX, 3, (0, 0, 0), 6
-        )  # reading it takes more than
-        scene = Scene(card, lambda: None, {}, lambda _: "")  # finding nothing
+        # A word to read: of text that is not there, only the search is loaded.
+        cv2.putText(card, "PiVision", (100, 320), cv2.FONT_HERSHEY_SIMPLEX, 3, (0, 0, 0), 6)
+        scene = Scene(card, lambda: None, {}, lambda _: "")
         for name in self._settings.operations_at_start:
             call = OperationCall(name, OPERATIONS[name].params())
             try:
@@ -109,7 +107,7 @@ class Work:
 
     def try_models(self) -> None:
         """Try every model that nobody has tried with this OpenCV, and tell the server."""
-        gone = set(self._abilities.models)
+        gone = {*_verdicts(abilities.published(self._settings.run_dir)), *self._abilities.models}
         for model in self._models.known():
             with contextlib.suppress(ModelMissing, ModelUnusable):
                 installed = self._models.require(model)
@@ -136,7 +134,7 @@ class Work:
         with self._trying[installed.identity]:
             if installed.identity in self._abilities.models:
                 return
-            tried = trial.tried(self._settings.models_dir, [installed.model.name], _TRIAL_SECONDS)
+            tried = trial.tried(self._settings.models_dir, [installed.model.name], TRIAL_SECONDS)
             if fault := tried.get(installed.identity):
                 self._log.error("model %s cannot be used: %s", installed.model.name, fault)
             self._tell(tried)
@@ -155,11 +153,14 @@ class Work:
         return None
 
     def _tell(self, tried: dict[str, str | None], gone: Collection[str] = ()) -> None:
+        """Together with what other workers have told meanwhile."""
         with self._telling:
-            before = self._abilities.models
-            models = {identity: fault for identity, fault in {**before, **tried}.items() if identity not in gone}
+            before = _verdicts(abilities.published(self._settings.run_dir))
+            known = {**before, **self._abilities.models, **tried}
+            models = {identity: fault for identity, fault in known.items() if identity not in gone}
+            self._abilities = msgspec.structs.replace(self._abilities, models=models)
             if models != before:
-                self._abilities = self._publish(msgspec.structs.replace(self._abilities, models=models))
+                self._publish(self._abilities)
 
     def _publish(self, told: Abilities) -> Abilities:
         abilities.publish(self._settings.run_dir, told)
@@ -168,13 +169,17 @@ class Work:
 
 def _abilities(before: Abilities | None) -> Abilities:
     """What this OpenCV has. What an earlier worker could load with it counts; what it could not is tried once more."""
-    tried = before.models if before is not None and before.opencv == cv2.__version__ else {}
     return Abilities(
         opencv=cv2.__version__,
         stand_ins=opencv.stand_ins(),
         text=text.is_installed(),
-        models={identity: None for identity, fault in tried.items() if fault is None},
+        models={identity: None for identity, fault in _verdicts(before).items() if fault is None},
     )
+
+
+def _verdicts(told: Abilities | None) -> dict[str, str | None]:
+    """What was told of models, if it was with this OpenCV."""
+    return told.models if told is not None and told.opencv == cv2.__version__ else {}
 
 
 def task_error(error: PiVisionError) -> TaskError:

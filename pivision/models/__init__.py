@@ -16,6 +16,9 @@ COMMAND = ".venv/bin/python -m pivision models"
 
 INSTALL = f"{COMMAND} install"
 
+TRIAL_SECONDS = 45.0
+"""How long one model may take to be loaded and run once on a Pi, imports included; less than a task has."""
+
 _WHO_LOOKS = {"faces": ("faces", None), "objects": ("objects", None), "people": ("objects", "person")}
 OPERATIONS = tuple(_WHO_LOOKS)
 """The operations for which a model looks: one that was made for the same or for another, and knows a certain label."""
