@@ -5,6 +5,7 @@ the milliseconds as JSON; none where it does not run.
 """
 
 import json
+import os
 import sys
 import time
 from collections.abc import Callable
@@ -48,6 +49,7 @@ def _opencv(file: str, picture: "np.typing.NDArray[np.float32]", threads: int) -
 
 
 def _onnxruntime(file: str, picture: "np.typing.NDArray[np.float32]", threads: int) -> tuple[str, Callable[[], object]]:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime
 
     onnxruntime.set_default_logger_severity(4)

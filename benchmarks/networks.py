@@ -85,7 +85,8 @@ def _networks(folder: Path) -> list[Network]:
 def _quantized(file: Path, side_px: int, folder: Path) -> Path:
     """The same network with 8-bit weights and activations. In a process of its own: it needs OpenCV and onnx."""
     target = folder / f"{file.stem}_int8.onnx"
-    subprocess.run([sys.executable, "-m", "benchmarks.quantize", file, str(side_px), target], check=True, cwd=ROOT)
+    command: list[str | Path] = [sys.executable, "-m", "benchmarks.quantize", file, str(side_px), target]
+    subprocess.run(command, check=True, cwd=ROOT, env={**os.environ, "ORT_DISABLE_TELEMETRY": "1"})
     return target
 
 

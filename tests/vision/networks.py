@@ -83,6 +83,7 @@ def by_opencv(file: Path, blob: Floats) -> Outputs:
 
 
 def by_onnxruntime(file: Path, blob: Floats) -> Outputs:
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # else it keeps a diary and sends it to its maker
     onnxruntime: Any = importlib.import_module("onnxruntime")
     onnxruntime.set_default_logger_severity(3)  # errors only
     session = onnxruntime.InferenceSession(os.fspath(file), providers=["CPUExecutionProvider"])
