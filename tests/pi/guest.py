@@ -114,7 +114,9 @@ class Guest(Client):
         """Whether one can log in."""
         return self.types("true", check=False).returncode == 0
 
-    def types(self, line: str, *, check: bool = True, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
+    def types(
+        self, line: str, *, check: bool = True, timeout: float = 120, stdin: str = ""
+    ) -> "subprocess.CompletedProcess[str]":
         """What the owner types, logged in by ssh and in the project's folder. What it says is in `stdout`."""
         done = subprocess.run(
             [
@@ -123,7 +125,7 @@ class Guest(Client):
                 *("-o", "ConnectTimeout=20", "-o", "ServerAliveInterval=10"),
                 *("djg@127.0.0.1", f"cd /{PROJECT}; {line}"),
             ],
-            stdin=subprocess.DEVNULL,
+            input=stdin,
             capture_output=True,
             text=True,
             timeout=timeout,
