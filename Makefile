@@ -10,7 +10,7 @@ run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
 
 test: check
-	$(VENV)/bin/python -m pytest
+	$(VENV)/bin/python -m pytest --numprocesses=2 --dist=loadfile
 
 test-opencvs: $(VENV)/installed-dev
 	$(VENV)/bin/python -m tests.opencvs

@@ -35,6 +35,7 @@ def sighted() -> Iterator[Box]:
 def blind(tmp_path: Path) -> Iterator[Box]:
     """An appliance without any model."""
     with running_box(models_dir=tmp_path / "models") as box:
+        eventually(lambda: box.get("/v1/operations").json["opencv"], "a worker has told what its OpenCV can do")
         yield box
 
 
