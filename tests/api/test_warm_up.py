@@ -12,19 +12,7 @@ from pivision.models.coco import LABELS
 from tests.api.conftest import serving
 from tests.box import eventually
 from tests.vision.conftest import weights
-from tests.vision.networks import owned
-
-HANGING_LOADER = """
-import os, signal, sys
-if "pivision.vision.trial" in sys.orig_argv:
-    import cv2
-    def load(path):
-        with open(os.environ["TRIAL_TELLS"], "w") as file:
-            print(os.getpid(), file=file)
-        while True:
-            signal.pause()
-    cv2.dnn.readNetFromONNX = load
-"""
+from tests.vision.networks import HANGING_LOADER, owned
 
 
 def test_a_worker_shows_that_it_lives_while_a_model_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,8 @@
 """DeepStack's protocol on a running appliance: real workers, real weights, real photographs."""
 
+import signal
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -10,6 +12,7 @@ from tests.api.conftest import PICTURES, form
 from tests.appliance.pictures import photograph
 from tests.box import Box, eventually, running_box
 from tests.vision.conftest import weights
+from tests.vision.networks import iou
 
 MODELS = ("yunet", "nanodet")
 
@@ -35,13 +38,11 @@ def ask(box: Box, path: str, picture: str, **fields: str) -> Any:
     return answer.json["predictions"]
 
 
-def overlap(prediction: Any, x_min: int, y_min: int, x_max: int, y_max: int) -> float:
-    """Intersection over union with a box that a person has drawn."""
-    width = min(prediction["x_max"], x_max) - max(prediction["x_min"], x_min)
-    height = min(prediction["y_max"], y_max) - max(prediction["y_min"], y_min)
-    shared = max(0, width) * max(0, height)
-    mine = (prediction["x_max"] - prediction["x_min"]) * (prediction["y_max"] - prediction["y_min"])
-    return float(shared / (mine + (x_max - x_min) * (y_max - y_min) - shared))
+def overlap(prediction: Any, *drawn: float) -> float:
+    """Intersection over union with a box that a person has drawn: left, top, right, bottom."""
+    x_min, y_min, x_max, y_max = (prediction[edge] for edge in ("x_min", "y_min", "x_max", "y_max"))
+    left, top, right, bottom = drawn
+    return iou((x_min, y_min, x_max, y_max), (left, top, right, bottom))
 
 
 @pytest.mark.parametrize("path", ["detection", "custom/nanodet"])
@@ -64,10 +65,18 @@ def test_a_higher_confidence_finds_less(box: Box) -> None:
 
 
 def test_who_waits_goes_ahead_of_a_full_queue(box: Box) -> None:
-    batch = [box.post(photograph(), "codes,quality").json["id"] for _ in range(40)]
-    ask(box, "detection", "dog.jpg")
-    assert box.task(batch[-1])["state"] == "queued"
-    eventually(lambda: box.unfinished() == 0, "the batch is done, too", 120)
+    box.signal("worker:worker_1", signal.SIGSTOP)
+    batch = [box.post(photograph(), "codes,quality").json["id"] for _ in range(5)]
+    with ThreadPoolExecutor(1) as somebody:
+        answer = somebody.submit(ask, box, "detection", "dog.jpg")
+        (waiting,) = eventually(
+            lambda: [task for task in box.tasks() if (task["lane"], task["state"]) == ("live", "queued")],
+            "somebody waits behind the batch",
+        )
+        box.signal("worker:worker_1", signal.SIGCONT)
+        assert answer.result(60)
+    started = {task_id: box.finished(task_id)["started_at"] for task_id in (waiting["id"], *batch)}
+    assert min(started, key=lambda task_id: started[task_id]) == waiting["id"]
 
 
 def test_a_picture_that_cannot_be_decoded_is_an_error_in_their_form(box: Box) -> None:

@@ -142,9 +142,7 @@ def test_a_damaged_model_is_told_and_not_loaded(blind: Box, tmp_path: Path) -> N
 
 
 def test_a_model_that_cannot_be_loaded_ends_no_worker(blind: Box, tmp_path: Path) -> None:
-    worker = blind.pid(
-        "worker_1" if "worker_1" in blind.programs() else next(n for n in blind.programs() if "worker" in n)
-    )
+    worker = blind.pid("worker:worker_1")
     folder = tmp_path / "models"
     folder.mkdir(exist_ok=True)
     (folder / "broken.onnx").write_bytes(b"\x08\x07" + bytes(range(256)) * 40)
@@ -159,7 +157,7 @@ def test_a_model_that_cannot_be_loaded_ends_no_worker(blind: Box, tmp_path: Path
     refused = eventually(is_told, "the model is known to be unusable")
     assert refused.json["code"] == "model-unusable"
     assert "broken.onnx" in refused.json["detail"]
-    assert blind.pid(next(n for n in blind.programs() if "worker" in n)) == worker
+    assert blind.pid("worker:worker_1") == worker
     assert results(blind, photograph_of_code()[0], "codes")["codes"]["codes"]
 
 

@@ -21,22 +21,10 @@ from pivision.store import Store
 from pivision.task import Image, NewTask
 from pivision.work import Work
 from tests.vision.conftest import weights
-from tests.vision.networks import owned
+from tests.vision.networks import HANGING_LOADER, owned
 
 DOG = (ROOT / "tests" / "pictures" / "dog.jpg").read_bytes()
 MARKER = (ROOT / "tests" / "pictures" / "marker.jpg").read_bytes()
-
-HANGING_LOADER = """
-import os, signal, sys
-if sys.orig_argv[-1] == "slow":
-    import cv2
-    def load(path):
-        with open(os.environ["TRIAL_TELLS"], "w") as file:
-            print(os.getpid(), file=file)
-        while True:
-            signal.pause()
-    cv2.dnn.readNetFromONNX = load
-"""
 
 
 @pytest.fixture
@@ -70,6 +58,7 @@ def test_a_task_waits_for_the_trial_of_no_other_model(
     os.mkfifo(tells)
     (tmp_path / "sitecustomize.py").write_text(HANGING_LOADER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setenv("TRIAL_OF", "slow")
     monkeypatch.setenv("TRIAL_TELLS", str(tells))
     work = Work(settings, store, images)
     beside = threading.Thread(target=work.try_models)

@@ -10,6 +10,7 @@ from pivision.operations.motion import MotionParams, MotionResult
 from pivision.vision.frame import Frame
 from pivision.vision.motion import detect_motion
 from tests.vision.conftest import photograph
+from tests.vision.networks import edges, iou
 
 DEFAULTS = MotionParams()
 PHOTOGRAPHS = ["astronaut.jpg", "dog.jpg", "person.jpg"]
@@ -42,12 +43,7 @@ def with_shape(scene: Scene, place: Place, level: float = 220) -> Scene:
 
 
 def overlap(box: Box, place: Place) -> float:
-    """Intersection over union."""
-    left, top, width, height = place
-    across = min(box.x + box.width, left + width) - max(box.x, left)
-    down = min(box.y + box.height, top + height) - max(box.y, top)
-    common = max(0.0, across) * max(0.0, down)
-    return common / (box.width * box.height + width * height - common)
+    return iou(edges(box), edges(Box(*place)))
 
 
 def assert_found(result: MotionResult, frame: Frame, *places: Place) -> None:

@@ -19,22 +19,10 @@ from pivision.models import Models
 from pivision.models.coco import LABELS
 from pivision.vision import trial
 from tests.vision.conftest import weights
-from tests.vision.networks import network, owned
+from tests.vision.networks import HANGING_LOADER, network, owned
 
 YUNET = "face_detection_yunet_2023mar.onnx"
 AMPLE_SECONDS = 60.0
-
-HANGING_LOADER = """
-import os, signal, sys
-if "pivision.vision.trial" in sys.orig_argv:
-    import cv2
-    def load(path):
-        with open(os.environ["TRIAL_TELLS"], "w") as file:
-            print(os.getpid(), file=file)
-        while True:
-            signal.pause()
-    cv2.dnn.readNetFromONNX = load
-"""
 
 
 @pytest.fixture

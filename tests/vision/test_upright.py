@@ -9,12 +9,12 @@ from PIL import Image
 from pivision import picture
 from pivision.models import Models
 from pivision.operations import OPERATIONS, OperationCall
-from pivision.operations.geometry import Box
 from pivision.vision import Vision, frame
 from pivision.vision.scene import Scene
 from tests.unit.conftest import encoded
 from tests.unit.test_picture import tiff
 from tests.vision.conftest import PICTURES
+from tests.vision.networks import assert_within, edges, iou
 
 Transpose = Image.Transpose
 STORED = {
@@ -49,14 +49,6 @@ def look(operation: str, data: bytes, models: Models) -> Any:
     return Vision().run(OperationCall(operation, OPERATIONS[operation].params()), scene, model)
 
 
-def overlap(one: Box, other: Box) -> float:
-    """Intersection over union."""
-    width = min(one.x + one.width, other.x + other.width) - max(one.x, other.x)
-    height = min(one.y + one.height, other.y + other.height) - max(one.y, other.y)
-    both = max(0.0, width) * max(0.0, height)
-    return both / (one.width * one.height + other.width * other.height - both)
-
-
 @pytest.mark.parametrize("orientation", STORED)
 @pytest.mark.parametrize(("operation", "name"), [("faces", "astronaut.jpg"), ("objects", "person.jpg")])
 def test_the_same_things_at_the_same_places(
@@ -65,13 +57,10 @@ def test_the_same_things_at_the_same_places(
     models = install("yunet", "nanodet")
     expected = look(operation, held(name, 1), models)
     data = held(name, orientation)
-    described = picture.inspect(data)
+    upright = frame.decode(data, orientation)
     found = look(operation, data, models)
     things, as_they_are = (getattr(result, operation) for result in (found, expected))
     assert len(things) == len(as_they_are) > 0
     for thing, as_it_is in zip(things, as_they_are, strict=True):
-        assert overlap(thing.box, as_it_is.box) >= SAME_PLACE_IOU
-        assert thing.box.x >= 0
-        assert thing.box.y >= 0
-        assert thing.box.x + thing.box.width <= described.width_px
-        assert thing.box.y + thing.box.height <= described.height_px
+        assert iou(edges(thing.box), edges(as_it_is.box)) >= SAME_PLACE_IOU
+        assert_within(upright, thing.box)
