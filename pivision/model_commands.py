@@ -12,7 +12,7 @@ from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed, ModelMissing, ModelUnusable, PiVisionError
 from pivision.install import venv
 from pivision.models import INSTALL, TRIAL_SECONDS, Models, catalogue, download, inventory, starter
-from pivision.models.model import Model
+from pivision.models.model import File
 from pivision.models.progress import Progress, megabytes
 
 _PROBE_SECONDS = 30.0  # to start, and to answer
@@ -32,12 +32,17 @@ def listing(settings: Settings) -> Iterator[str]:
             rows.append((model.name, model.operation, size, model.origin.licence, state))
         else:
             rows.append((model.name, model.operation, "", "own", "own" if state == "installed" else "own, no file"))
+    faults = [entry.fault for entry in entries if entry.state == "damaged" or (entry.fault and not entry.model.origin)]
+    for other in catalogue.OTHERS:
+        state, fault = inventory.state_of(models, other)
+        if other.origin is not None:
+            rows.append((other.name, "-", megabytes(other.origin.size_bytes), other.origin.licence, state))
+        faults += [fault] if state == "damaged" else []
     rows += [(file.name, "", "", "own", "wrong manifest") for file in wrong]
     rows.append((_TEXT, _TEXT, "", "", "installed" if inventory.text_reader() else "not installed"))
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         yield "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-    faults = [entry.fault for entry in entries if entry.state == "damaged" or (entry.fault and not entry.model.origin)]
     if faults or wrong:
         yield ""
         yield from (*faults, *wrong.values())
@@ -66,7 +71,7 @@ def install(settings: Settings, names: list[str]) -> bool:
             else:
                 path = download.install(model, settings.models_dir, settings.model_mirror, Progress())
                 print(f"{model.name}: {path}", flush=True)
-                there.append(model.name)
+                there.append(model.name)  # those that nothing looks with are not tried
         except PiVisionError as error:
             _say(error)
             is_fine = False
@@ -78,31 +83,32 @@ def install(settings: Settings, names: list[str]) -> bool:
 
 def remove(settings: Settings, names: list[str]) -> None:
     """Remove models of the catalogue; one that is not there is no error. Raises ModelMissing, InstallationFailed."""
-    by_name = {model.name: model for model in catalogue.CATALOGUE}
     for name in names:
-        if name not in by_name:
+        if name not in catalogue.FILES:
             own = f"; {name}.toml is your own: delete it and its .onnx file yourself"
             is_own = (settings.models_dir / f"{name}.toml").exists()
-            raise ModelMissing(f"the catalogue has no model {name!r}" + (own if is_own else _near(name, list(by_name))))
+            raise ModelMissing(
+                f"the catalogue has no model {name!r}" + (own if is_own else _near(name, list(catalogue.FILES)))
+            )
     for name in names:
         try:
-            is_gone = download.remove(by_name[name], settings.models_dir)
+            is_gone = download.remove(catalogue.FILES[name], settings.models_dir)
         except OSError as error:
             raise InstallationFailed(f"{name} cannot be removed: {error}") from None
         print(f"{name}: removed" if is_gone else f"{name}: not installed")
 
 
-def _wanted(name: str) -> Model | None:
+def _wanted(name: str) -> File | None:
     """The model that is meant; None for the package that reads text."""
     if name == _TEXT:
         return None
     operation = _ALSO.get(name, name)
     if operation in starter.OPERATIONS:
         return catalogue.first(operation)
-    by_name = {model.name: model for model in catalogue.CATALOGUE}
-    if name not in by_name:
-        raise ModelMissing(f"there is no model {name!r}{_near(name, [*by_name, *starter.OPERATIONS, *_ALSO, _TEXT])}")
-    return by_name[name]
+    if name not in catalogue.FILES:
+        known = [*catalogue.FILES, *starter.OPERATIONS, *_ALSO, _TEXT]
+        raise ModelMissing(f"there is no model {name!r}{_near(name, known)}")
+    return catalogue.FILES[name]
 
 
 def _near(name: str, names: list[str]) -> str:

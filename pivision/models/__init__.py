@@ -9,7 +9,7 @@ import msgspec
 from pivision.errors import ModelMissing, ModelUnusable
 from pivision.models import manifest
 from pivision.models.catalogue import CATALOGUE
-from pivision.models.model import Model, Origin
+from pivision.models.model import File, Model, Origin
 
 COMMAND = ".venv/bin/python -m pivision models"
 """What lists, installs and removes models, in the project's folder."""
@@ -91,19 +91,23 @@ class Models:
 
     def require(self, model: Model) -> Installed:
         """The model, if its file is there. Raises ModelMissing, ModelUnusable."""
-        path = self.folder / model.file
+        return Installed(model, self.folder / model.file, self.check(model))
+
+    def check(self, file: File) -> str:
+        """The identity of a file that is there and in order. Raises ModelMissing, ModelUnusable."""
+        path = self.folder / file.file
         try:
             status = path.stat()
         except OSError as error:
-            hint = f": {INSTALL} {model.name}" if model.origin else ""
+            hint = f": {INSTALL} {file.name}" if file.origin else ""
             raise ModelMissing(f"{path}: {error.strerror}{hint}") from None
-        description = hashlib.sha256(msgspec.json.encode(model)).hexdigest()[:16]
-        identity = f"{model.name} {description} {status.st_size} {status.st_mtime_ns}"
-        if model.origin is not None and identity not in self._verified:
-            if not _is_whole(path, model.origin):
-                raise ModelUnusable(f"{path} is damaged or another file: {INSTALL} {model.name}")
+        description = hashlib.sha256(msgspec.json.encode(file)).hexdigest()[:16]
+        identity = f"{file.name} {description} {status.st_size} {status.st_mtime_ns}"
+        if file.origin is not None and identity not in self._verified:
+            if not _is_whole(path, file.origin):
+                raise ModelUnusable(f"{path} is damaged or another file: {INSTALL} {file.name}")
             self._verified.add(identity)
-        return Installed(model, path, identity)
+        return identity
 
 
 def _is_whole(path: Path, origin: Origin) -> bool:

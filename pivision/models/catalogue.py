@@ -5,7 +5,7 @@ what looks when a task names none.
 """
 
 from pivision.models import coco
-from pivision.models.model import Model, Origin
+from pivision.models.model import File, Model, Origin
 
 _ZOO = "https://media.githubusercontent.com/media/opencv/opencv_zoo/main/models"
 
@@ -100,6 +100,64 @@ CATALOGUE: tuple[Model, ...] = (
         ),
     ),
 )
+
+
+OTHERS: tuple[File, ...] = (
+    File(
+        name="mediapipe-person",
+        file="person_detection_mediapipe_2023mar.onnx",
+        origin=_origin(
+            "person_detection_mediapipe/person_detection_mediapipe_2023mar.onnx",
+            11_990_159,
+            "47fd5599d6fa17608f03e0eb0ae230baa6e597d7e8a2c8199fe00abea55a701f",
+            "Apache-2.0",
+        ),
+    ),
+    File(
+        name="sface",
+        file="face_recognition_sface_2021dec.onnx",
+        origin=_origin(
+            "face_recognition_sface/face_recognition_sface_2021dec.onnx",
+            38_696_353,
+            "0ba9fbfa01b5270c96627c4ef784da859931e02f04419c829e83484087c34e79",
+            "Apache-2.0",
+        ),
+    ),
+    File(
+        name="ppocr-detection",
+        file="text_detection_en_ppocrv3_2023may.onnx",
+        origin=_origin(
+            "text_detection_ppocr/text_detection_en_ppocrv3_2023may.onnx",
+            2_423_490,
+            "03f550c6b406fda8bf54bd8327815f6c7e2edd98cea02348c93d879254366587",
+            "Apache-2.0",
+        ),
+    ),
+    File(
+        name="crnn",
+        file="text_recognition_CRNN_EN_2021sep.onnx",
+        origin=_origin(
+            "text_recognition_crnn/text_recognition_CRNN_EN_2021sep.onnx",
+            33_823_087,
+            "a84b1f6e11a65c2d733cb0cc1f014aae3f99051e3f11447dc282faa678eee544",
+            "Apache-2.0",
+        ),
+    ),
+    File(
+        name="mobilenet",
+        file="image_classification_mobilenetv2_2022apr.onnx",
+        origin=_origin(
+            "image_classification_mobilenet/image_classification_mobilenetv2_2022apr.onnx",
+            13_964_571,
+            "c0c3f76d93fa3fd6580652a45618618a220fced18babf65774ed169de0432ad5",
+            "Apache-2.0",
+        ),
+    ),
+)
+"""More of the zoo's files, for programs of the owner's: installed and checked like the rest, used by no operation."""
+
+FILES: dict[str, File] = {file.name: file for file in (*CATALOGUE, *OTHERS)}
+"""All that can be installed, by name."""
 
 
 def first(operation: str) -> Model:

@@ -16,14 +16,14 @@ from pathlib import Path
 from pivision import program
 from pivision.errors import DownloadFailed, WrongFile
 from pivision.models import source
-from pivision.models.model import Model, Origin
+from pivision.models.model import File, Origin
 from pivision.models.progress import Progress, megabytes
 
 SILENCE_SECONDS = 30.0  # for the name server, the connection and the first bytes together, and for each further one
 
 
 def install(
-    model: Model,
+    model: File,
     folder: Path,
     mirror: str,
     progress: Progress,
@@ -53,7 +53,7 @@ def install(
     return target
 
 
-def remove(model: Model, folder: Path) -> bool:
+def remove(model: File, folder: Path) -> bool:
     """Remove a model's file, and what an attempt has left of it; whether there was one. Raises OSError."""
     files = [folder / model.file, folder / f"{model.file}.part"]
     found = [file for file in files if file.exists()]
@@ -92,7 +92,7 @@ def locked(folder: Path, is_patient: bool) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _bring(model: Model, origin: Origin, part: Path, mirror: str, progress: Progress, silence_seconds: float) -> None:
+def _bring(model: File, origin: Origin, part: Path, mirror: str, progress: Progress, silence_seconds: float) -> None:
     """Complete `part`. What an earlier attempt has left may be wrong, after a power cut: then all of it comes anew."""
     if not os.access(part.parent, os.W_OK | os.X_OK, effective_ids=True):  # said before anything is downloaded
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(part.parent))

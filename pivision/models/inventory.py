@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 
 from pivision.errors import ModelMissing, ModelUnusable
 from pivision.models import OPERATIONS, Models, manifest
-from pivision.models.model import Model
+from pivision.models.model import File, Model
 
 _TEXT_PACKAGES = ("rapidocr", "onnxruntime")  # the first reads text and has its own models, the second runs them
 
@@ -24,7 +24,18 @@ class Entry(NamedTuple):
 
 def entries(models: Models) -> list[Entry]:
     """Every model that is known. Each file is read to its end."""
-    return [_entry(models, model) for model in models.known()]
+    return [Entry(model, *state_of(models, model)) for model in models.known()]
+
+
+def state_of(models: Models, file: File) -> tuple[State, str]:
+    """How a file is, and what is wrong when it is not installed. It is read to its end."""
+    try:
+        models.check(file)
+    except ModelMissing as error:
+        return "not installed", str(error)
+    except ModelUnusable as error:
+        return "damaged", str(error)
+    return "installed", ""
 
 
 def wrong_manifests(models: Models) -> dict[Path, str]:
@@ -49,16 +60,6 @@ def who_looks(models: Models, stand_ins: Mapping[str, str]) -> dict[str, str | N
 def text_reader() -> str | None:
     """The package that reads text, if it is installed; it is not imported."""
     return _TEXT_PACKAGES[0] if all(map(importlib.util.find_spec, _TEXT_PACKAGES)) else None
-
-
-def _entry(models: Models, model: Model) -> Entry:
-    try:
-        models.require(model)
-    except ModelMissing as error:
-        return Entry(model, "not installed", str(error))
-    except ModelUnusable as error:
-        return Entry(model, "damaged", str(error))
-    return Entry(model, "installed", "")
 
 
 def _first(models: Models, operation: str) -> str | None:

@@ -15,11 +15,10 @@ import msgspec
 from msgspec import Meta
 
 from pivision.errors import ModelUnusable
-from pivision.models.catalogue import CATALOGUE
+from pivision.models.catalogue import FILES
 from pivision.models.model import Model
 from pivision.operations.objects import Label
 
-_TAKEN = {model.name for model in CATALOGUE}
 _NAME_LIMIT_CHARACTERS = 63  # of up to four bytes each: every file system takes such a name
 
 
@@ -45,7 +44,7 @@ def read(file: Path) -> Model:
     try:
         told = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Manifest)
         model = {"name": file.stem, "operation": "objects", "origin": None, **msgspec.structs.asdict(told)}
-        if file.stem in _TAKEN:
+        if file.stem in FILES:
             raise ModelUnusable(f"{file}: the catalogue has a model of this name; rename the file")
         return msgspec.convert(model, Model)
     except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:

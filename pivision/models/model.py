@@ -29,13 +29,18 @@ class Origin(msgspec.Struct, frozen=True):
             return hashlib.file_digest(stream, "sha256").hexdigest() == self.sha256
 
 
-class Model(msgspec.Struct, frozen=True, kw_only=True):
-    """One model."""
+class File(msgspec.Struct, frozen=True, kw_only=True):
+    """A file in the folder of models."""
 
     name: ModelName
+    file: str  # its own name there
+    origin: Origin | None  # None: the owner's own
+
+
+class Model(File, frozen=True, kw_only=True):
+    """One model that an operation can look with."""
+
     operation: Literal["faces", "objects"]
     family: Family
-    file: str  # its name in the folder of models
     labels: tuple[Label, ...]  # in the order of the network's classes
     input_side_px: Annotated[int, Meta(ge=32, le=2048, multiple_of=32)]  # of the square picture that the network takes
-    origin: Origin | None  # None: the owner's own

@@ -15,7 +15,7 @@ from pivision import abilities, operations
 from pivision.abilities import Abilities
 from pivision.errors import InvalidParameter, ModelMissing, ModelUnusable
 from pivision.models import Models, catalogue, inventory, manifest, starter
-from pivision.models.catalogue import CATALOGUE
+from pivision.models.catalogue import CATALOGUE, FILES, OTHERS
 from pivision.models.coco import LABELS
 from pivision.models.progress import Progress
 from tests.vision.conftest import weights
@@ -60,14 +60,14 @@ def call(text: str) -> operations.OperationCall:
 
 
 def test_the_catalogue_names_each_model_and_each_file_once() -> None:
-    assert len({model.name for model in CATALOGUE}) == len({model.file for model in CATALOGUE}) == len(CATALOGUE)
+    assert len(FILES) == len({file.file for file in FILES.values()}) == len(CATALOGUE) + len(OTHERS)
     assert {model.operation for model in CATALOGUE} == set(starter.OPERATIONS)
-    assert not {model.name for model in CATALOGUE} & {"faces", "objects", "people", "text"}
-    for model in CATALOGUE:
-        assert model.origin is not None
-        assert model.origin.url.startswith("https://")
-        assert model.origin.url.endswith(f"/{model.file}")
-        assert len(model.origin.sha256) == 64
+    assert not FILES.keys() & {"faces", "objects", "people", "text"}
+    for file in FILES.values():
+        assert file.origin is not None
+        assert file.origin.url.startswith("https://")
+        assert file.origin.url.endswith(f"/{file.file}")
+        assert len(file.origin.sha256) == 64
 
 
 @pytest.mark.parametrize("model", [YUNET, NANODET], ids=lambda model: model.name)

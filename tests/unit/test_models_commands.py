@@ -13,7 +13,7 @@ import pytest
 
 from pivision.config import ROOT
 from pivision.models import catalogue
-from pivision.models.catalogue import CATALOGUE
+from pivision.models.catalogue import FILES
 from tests.vision.conftest import weights
 
 YUNET, NANODET = catalogue.first("faces"), catalogue.first("objects")
@@ -69,10 +69,25 @@ def rows(listed: str) -> dict[str, list[str]]:
     return {line.split()[0]: re.split(r"\s{2,}", line)[1:] for line in lines[1:]}
 
 
+def test_what_no_operation_looks_with_is_checked_like_the_rest(models: Run, folder: Path, mirror: Path) -> None:
+    other = FILES["mobilenet"]
+    (mirror / other.file).write_bytes(b"no model")
+    refused = models("install", "mobilenet")
+    assert refused.returncode == 1
+    assert "mobilenet" in refused.stderr
+    assert not (folder / other.file).exists()
+    folder.mkdir(exist_ok=True)
+    (folder / other.file).write_bytes(b"no model")
+    listed = models()
+    assert rows(listed.stdout)["mobilenet"] == ["-", "14.0 MB", "Apache-2.0", "damaged"]
+    assert f"{folder / other.file} is damaged" in listed.stdout
+    assert models("remove", "mobilenet").stdout == "mobilenet: removed\n"
+
+
 def test_the_whole_way_of_a_box(models: Run, folder: Path, mirror: Path) -> None:
     listed = models()
     assert (listed.returncode, listed.stderr) == (0, "")
-    assert list(rows(listed.stdout)) == [*(model.name for model in CATALOGUE), "text"]
+    assert list(rows(listed.stdout)) == [*FILES, "text"]
     assert rows(listed.stdout)["nanodet"] == ["objects", "3.8 MB", "Apache-2.0", "not installed"]
     assert "\nfaces:   nothing yet; .venv/bin/python -m pivision models install faces\n" in listed.stdout
     assert not folder.exists(), "looking makes nothing"

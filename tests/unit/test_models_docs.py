@@ -5,17 +5,24 @@ from pathlib import Path
 
 from pivision.config import ROOT
 from pivision.models import COMMAND, manifest
-from pivision.models.catalogue import CATALOGUE
+from pivision.models.catalogue import FILES
+from pivision.models.model import Model
 
 TEXT = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
 
 
 def test_the_table_is_the_catalogue() -> None:
-    described = re.findall(r"^\| `(\S+)` \| (\w+) \| `(\S+)` \| (\d+) \| (\S+) \|$", TEXT, re.MULTILINE)
+    described = re.findall(r"^\| `(\S+)` \| (\S+) \| `(\S+)` \| (\d+) \| (\S+) \|$", TEXT, re.MULTILINE)
     assert described == [
-        (model.name, model.operation, model.file, str(model.origin.size_bytes), model.origin.licence)
-        for model in CATALOGUE
-        if model.origin is not None
+        (
+            file.name,
+            file.operation if isinstance(file, Model) else "-",
+            file.file,
+            str(file.origin.size_bytes),
+            file.origin.licence,
+        )
+        for file in FILES.values()
+        if file.origin is not None
     ]
 
 
