@@ -24,7 +24,7 @@ from pivision.operations.motion import MotionResult
 from pivision.operations.objects import ObjectsResult
 from pivision.operations.people import PeopleResult
 from pivision.operations.text import TextResult
-from pivision.vision.frame import Frame
+from pivision.vision.frame import Frame, scaled_down
 
 Colour = tuple[int, int, int]
 """BGR."""
@@ -59,7 +59,9 @@ def draw(frame: Frame, params: AnnotateParams, found: dict[str, msgspec.Struct])
     Returns a JPEG, its width and its height in pixels: those of the frame, scaled down to `params.max_side_px`.
     Raises RuntimeError when OpenCV cannot write it.
     """
-    picture = _scaled_copy(frame, params.max_side_px)
+    picture = scaled_down(frame, params.max_side_px)
+    if picture is frame:  # which others look at
+        picture = frame.copy()
     height_px, width_px = picture.shape[:2]
     scale = np.array([width_px / frame.shape[1], height_px / frame.shape[0]])
     drawn = [
@@ -77,15 +79,6 @@ def draw(frame: Frame, params: AnnotateParams, found: dict[str, msgspec.Struct])
     if not is_written:
         raise RuntimeError(f"OpenCV writes no JPEG of {width_px} x {height_px} pixels")
     return jpeg.tobytes(), width_px, height_px
-
-
-def _scaled_copy(frame: Frame, max_side_px: int) -> Frame:
-    height_px, width_px = frame.shape[:2]
-    scale = max_side_px / max(height_px, width_px)
-    if scale >= 1:
-        return frame.copy()
-    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
-    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _pixels(points: tuple[Point, ...], scale: npt.NDArray[np.float64], picture: Frame) -> npt.NDArray[np.int32]:

@@ -41,3 +41,16 @@ def decode(data: bytes, orientation: int = 1) -> Frame:
         if flip is not None:
             frame = cv2.flip(frame, flip)
         return np.asarray(frame, np.uint8)
+
+
+def scaled_down(picture: Frame, side_px: int) -> Frame:
+    """A picture, (H, W, 3) or (H, W), with a longer side of at most `side_px`; smaller ones come back as they are.
+
+    Each pixel of a scaled picture is the mean of those that it stands for, which takes noise away with the details.
+    """
+    height_px, width_px = picture.shape[:2]
+    scale = side_px / max(height_px, width_px)
+    if scale >= 1:
+        return picture
+    size = (max(1, round(width_px * scale)), max(1, round(height_px * scale)))
+    return np.asarray(cv2.resize(picture, size, interpolation=cv2.INTER_AREA), np.uint8)
