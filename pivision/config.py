@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from pivision import models
 from pivision.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -33,7 +34,7 @@ _NOT_SETTINGS = {
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
 _LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first
 
-_MODEL_USERS = ("faces", "objects", "people", "text")
+_MODEL_USERS = (*models.OPERATIONS, "text")
 _MIRROR_SCHEMES = ("http", "https", "file")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]

@@ -11,13 +11,12 @@ from pivision import abilities
 from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed, ModelMissing, ModelUnusable, PiVisionError
 from pivision.install import venv
-from pivision.models import INSTALL, TRIAL_SECONDS, Models, catalogue, download, inventory, starter
+from pivision.models import INSTALL, OPERATIONS, TRIAL_SECONDS, Models, catalogue, download, inventory, starter
 from pivision.models.model import File
 from pivision.models.progress import Progress, megabytes
 
 _PROBE_SECONDS = 30.0  # to start, and to answer
 _TEXT = "text"  # read by a package, and not by a model of the catalogue
-_ALSO = {"people": "objects"}
 
 
 def listing(settings: Settings) -> Iterator[str]:
@@ -61,7 +60,8 @@ def install(settings: Settings, names: list[str]) -> bool:
 
     Raises ModelMissing, before anything is installed, for a name that there is not.
     """
-    wanted = [_wanted(name) for name in names or starter.OPERATIONS]
+    models = Models(settings.models_dir)
+    wanted = [_wanted(name, models) for name in names or starter.OPERATIONS]
     is_fine = True
     there = []
     for model in dict.fromkeys(wanted):
@@ -98,15 +98,14 @@ def remove(settings: Settings, names: list[str]) -> None:
         print(f"{name}: removed" if is_gone else f"{name}: not installed")
 
 
-def _wanted(name: str) -> File | None:
+def _wanted(name: str, models: Models) -> File | None:
     """The model that is meant; None for the package that reads text."""
     if name == _TEXT:
         return None
-    operation = _ALSO.get(name, name)
-    if operation in starter.OPERATIONS:
-        return catalogue.first(operation)
+    if name in OPERATIONS:
+        return models.candidates(name)[0]  # of the catalogue, which comes before the owner's own
     if name not in catalogue.FILES:
-        known = [*catalogue.FILES, *starter.OPERATIONS, *_ALSO, _TEXT]
+        known = [*catalogue.FILES, *OPERATIONS, _TEXT]
         raise ModelMissing(f"there is no model {name!r}{_near(name, known)}")
     return catalogue.FILES[name]
 
