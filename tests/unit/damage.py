@@ -3,7 +3,8 @@
 import contextlib
 import hashlib
 import shutil
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -60,6 +61,14 @@ class Remains(NamedTuple):
         recovery = self.recovery()
         cause = recovery.is_needed()
         return recovery.run(cause) if cause else None
+
+
+@contextlib.contextmanager
+def killed_appliance() -> Iterator[Remains]:
+    """What a killed appliance leaves, tasks in every state, in a folder of its own."""
+    folder = Path(tempfile.mkdtemp(prefix="pv-"))
+    yield remains(folder)
+    shutil.rmtree(folder)
 
 
 def remains(folder: Path, *, with_backup: bool = True) -> Remains:

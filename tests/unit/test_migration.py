@@ -3,9 +3,7 @@
 import contextlib
 import json
 import os
-import shutil
 import tarfile
-import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,7 +15,7 @@ from pivision import archive
 from pivision.config import Settings
 from pivision.store import Store, schema, soundness
 from pivision.task import State
-from tests.unit.damage import RESULT, Remains, all_tasks, assert_nothing_is_lost, remains
+from tests.unit.damage import RESULT, Remains, all_tasks, assert_nothing_is_lost, killed_appliance
 
 COLUMNS = (
     "id, state, operations, source, image_sha256, image_format, image_width_px, image_height_px, image_size_bytes, "
@@ -57,9 +55,8 @@ def version(file: Path) -> Any:
 @pytest.fixture(scope="module")
 def killed() -> Iterator[Remains]:
     """What a killed appliance leaves, tasks in every state; each test works on a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="pv-"))
-    yield remains(folder)
-    shutil.rmtree(folder)
+    with killed_appliance() as left:
+        yield left
 
 
 @pytest.fixture

@@ -23,7 +23,7 @@ from pivision.images import Images
 from pivision.store import Store, backup, recovery, soundness
 from pivision.task import State
 from tests.unit.conftest import new_task
-from tests.unit.damage import TASKS, Remains, assert_nothing_is_lost, remains
+from tests.unit.damage import TASKS, Remains, assert_nothing_is_lost, killed_appliance, remains
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_SECONDS = 30
@@ -33,9 +33,8 @@ EXAMPLES = 2000 if os.environ.get("EXPLORE") else 50  # each copies and recovers
 @pytest.fixture(scope="module")
 def killed() -> Iterator[Remains]:
     """What a killed appliance leaves; each test damages a copy."""
-    folder = Path(tempfile.mkdtemp(prefix="pv-"))
-    yield remains(folder)
-    shutil.rmtree(folder)
+    with killed_appliance() as left:
+        yield left
 
 
 @pytest.fixture
