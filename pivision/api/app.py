@@ -8,9 +8,11 @@ from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
 from pivision.api.intake import Intake
+from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.routes import App
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
@@ -21,8 +23,6 @@ from pivision.models import Models
 from pivision.store import Store
 
 _MULTIPART_PARTS_LIMIT = 16
-
-App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
@@ -52,6 +52,9 @@ def create_app(
     app.add_route("/v1/vision/face", deepstack.Face(looking))
     app.add_route("/v1/vision/custom/{name}", deepstack.Custom(looking, models))
     app.add_route("/v1/vision/custom/list", deepstack.CustomList(access, uploads, models))
+
+    description = OpenApi(app)
+    app.add_route("/openapi.json", description)
     return app
 
 
@@ -64,7 +67,7 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
 
 
 def _create(settings: Settings) -> App:
-    app: App = falcon.App(middleware=[SafeHeaders(), TokenGuard(Access(settings))])
+    app = App(middleware=[SafeHeaders(), TokenGuard(Access(settings))])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON
