@@ -12,6 +12,7 @@ from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
@@ -55,6 +56,8 @@ def create_app(
 
     description = OpenApi(app)
     app.add_route("/openapi.json", description)
+    app.add_route("/docs", Reference(description))
+    app.add_route("/docs.css", ReferenceStyle())
     return app
 
 
