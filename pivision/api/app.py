@@ -66,6 +66,7 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
     app = _create(settings)
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
+    app.add_sink(Opening(obstacle), r"/(openapi\.json|docs)")
     return app
 
 

@@ -166,7 +166,9 @@ class CustomList:
         self._models = models
 
     @endpoint.described(
-        {200: deepstack_form.CustomModels}, errors=(StorageFull,), body=(Content(_FORM, deepstack_form.Key),)
+        {200: deepstack_form.CustomModels},
+        errors=(StorageFull,),
+        body=(Content(_FORM, deepstack_form.Key, is_required=False),),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The models that can be asked for by name: those that are installed."""

@@ -35,7 +35,10 @@ ERRORS: tuple[type[PiVisionError], ...] = (InvalidRequest, UploadTooLarge, Heade
 ERRORS_OF_WAITRESS = frozenset({InvalidRequest, UploadTooLarge, HeaderTooLarge, PiVisionError})
 """What the server may answer before it looks at the address: as a problem, whatever protocol is spoken there."""
 
-ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (Unauthorized, DatabaseBusy, DatabaseRecovering, DatabaseUnusable)
+ERRORS_OF_OPENING: tuple[type[PiVisionError], ...] = (DatabaseRecovering, DatabaseUnusable)
+"""What an address may answer while the database is not open."""
+
+ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (Unauthorized, DatabaseBusy, *ERRORS_OF_OPENING)
 """What any address under /v1 may answer besides."""
 
 
@@ -54,6 +57,7 @@ class Content(msgspec.Struct, frozen=True):
 
     types: tuple[str, ...]
     type: Any = Bytes
+    is_required: bool = True  # of a body
 
 
 class Answer(msgspec.Struct, frozen=True):

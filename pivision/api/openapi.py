@@ -39,7 +39,7 @@ class OpenApi:
     def _encoded(self) -> bytes:
         return msgspec.json.encode(self.document)
 
-    @endpoint.described({200: dict[str, Any]})
+    @endpoint.described({200: dict[str, Any]}, errors=endpoint.ERRORS_OF_OPENING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """This description, as OpenAPI 3.1."""
         resp.data = self._encoded
@@ -162,7 +162,7 @@ def _operation(path: str, route: Route, of: Endpoint, schemas: _Schemas) -> Json
         operation["parameters"] = [_parameter(each, schemas) for each in of.parameters]
     if of.body:
         contents = {media: {"schema": schemas[each.type]} for each in of.body for media in each.types}
-        operation["requestBody"] = {"required": True, "content": contents}
+        operation["requestBody"] = {"required": all(each.is_required for each in of.body), "content": contents}
     if is_of_v1:
         may_be_in_form = deepstack_form.is_spoken_at(path)
         operation["security"] = [{_TOKEN: []}, {}] if may_be_in_form else [{_TOKEN: []}]

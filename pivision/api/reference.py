@@ -10,7 +10,7 @@ from typing import Any
 
 import falcon
 
-from pivision.api.endpoint import CSS, HTML, Content, described
+from pivision.api.endpoint import CSS, ERRORS_OF_OPENING, HTML, Content, described
 from pivision.api.openapi import Json, OpenApi
 
 _SCHEMAS = "#/components/schemas/"
@@ -28,7 +28,7 @@ class Reference:
     def _page(self) -> bytes:
         return page(self._description.document).encode()
 
-    @described({200: Content((HTML,), str)})
+    @described({200: Content((HTML,), str)}, errors=ERRORS_OF_OPENING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """This description, as a page."""
         resp.content_type = HTML
@@ -43,7 +43,7 @@ class ReferenceStyle:
     def __init__(self) -> None:
         self._style = resources.files("pivision.web").joinpath("docs.css").read_bytes()
 
-    @described({200: Content((CSS,), str)})
+    @described({200: Content((CSS,), str)}, errors=ERRORS_OF_OPENING)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the page looks like."""
         resp.content_type = CSS

@@ -48,7 +48,7 @@ class TaskForm(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
     """A picture and what is to be done with it."""
 
     image: Bytes
-    operations: _Operations
+    operations: _Operations | msgspec.UnsetType = msgspec.UNSET
     source: _Source | msgspec.UnsetType = msgspec.UNSET
 
 
@@ -103,7 +103,7 @@ class Tasks:
         note="The picture comes as a form, or as the body itself with `operations` and `source` in the query.",
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Make a task of the picture and its operations; with ?wait=SECONDS, answer when it has finished."""
+        """Make a task of the picture and its operations; with `?wait=SECONDS`, answer when it has finished."""
         wait_seconds = req.get_param_as_float("wait", min_value=0, max_value=self._max_wait_seconds, default=0.0)
         if not math.isfinite(wait_seconds):
             raise InvalidRequest("`wait` must be a number of seconds")
