@@ -3,11 +3,13 @@
 from collections.abc import Callable
 
 import falcon
+from prometheus_client import CollectorRegistry
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
 from pivision.api.intake import Intake
+from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
@@ -30,7 +32,8 @@ def create_app(
     settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    app = _create(settings)
+    registry = new_registry()
+    app = _create(settings, registry)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
@@ -38,7 +41,9 @@ def create_app(
     models = Models(settings.models_dir)
     uploads = Uploads(images, settings.max_upload_bytes)
     intake = Intake(settings, store, images, models, ring_workers)
-    app.add_route("/readyz", Ready(settings, store, images))
+    ready = Ready(settings, store, images)
+    app.add_route("/readyz", ready)
+    app.add_route("/metrics", Metrics(registry, settings, store, images, ready))
     app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
     app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
@@ -63,15 +68,15 @@ def create_app(
 
 def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings)
+    app = _create(settings, new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
-    app.add_sink(Opening(obstacle), r"/(openapi\.json|docs)")
+    app.add_sink(Opening(obstacle), r"/(metrics|openapi\.json|docs)")
     return app
 
 
-def _create(settings: Settings) -> App:
-    app = App(middleware=[SafeHeaders(), TokenGuard(Access(settings))])
+def _create(settings: Settings, registry: CollectorRegistry) -> App:
+    app = App(middleware=[RequestMeter(registry), SafeHeaders(), TokenGuard(Access(settings))])
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON

@@ -7,7 +7,7 @@ from pivision.api import deepstack_form
 from pivision.config import Settings
 from pivision.errors import Unauthorized
 
-_PROTECTED = "v1"
+_PROTECTED = ("v1", "metrics")
 
 
 class Access:
@@ -37,7 +37,7 @@ class TokenGuard:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raise Unauthorized unless the request may pass."""
-        if req.path.lstrip("/").partition("/")[0] != _PROTECTED:  # as the router reads it: it strips leading slashes
+        if req.path.lstrip("/").partition("/")[0] not in _PROTECTED:  # as the router reads it, which strips slashes
             return
         if req.method != "POST" or not deepstack_form.is_spoken_at(req.path):
             self._access.require(req)

@@ -39,7 +39,7 @@ ERRORS_OF_OPENING: tuple[type[PiVisionError], ...] = (DatabaseRecovering, Databa
 """What an address may answer while the database is not open."""
 
 ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (Unauthorized, DatabaseBusy, *ERRORS_OF_OPENING)
-"""What any address under /v1 may answer besides."""
+"""What any address under /v1 may answer besides; one elsewhere that names all of them asks for the token, too."""
 
 
 class Parameter(msgspec.Struct, frozen=True):

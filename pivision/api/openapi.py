@@ -146,7 +146,6 @@ def _types(of: Endpoint) -> Iterable[Any]:
 
 def _operation(path: str, route: Route, of: Endpoint, schemas: _Schemas) -> Json:
     summary, _, more = (route.responder.__doc__ or "").strip().partition("\n")
-    is_of_v1 = path.startswith("/v1/")
     has_body = route.method != "HEAD"
     operation: Json = {
         "operationId": "_".join([route.method.lower(), *re.findall(r"\w+", path)]),
@@ -163,7 +162,7 @@ def _operation(path: str, route: Route, of: Endpoint, schemas: _Schemas) -> Json
     if of.body:
         contents = {media: {"schema": schemas[each.type]} for each in of.body for media in each.types}
         operation["requestBody"] = {"required": all(each.is_required for each in of.body), "content": contents}
-    if is_of_v1:
+    if set(endpoint.ERRORS_OF_V1) <= set(_errors(path, of)):
         may_be_in_form = deepstack_form.is_spoken_at(path)
         operation["security"] = [{_TOKEN: []}, {}] if may_be_in_form else [{_TOKEN: []}]
     return operation
@@ -193,12 +192,17 @@ def _answer(answer: Any, status: int, schemas: _Schemas, has_body: bool) -> Json
     return told
 
 
+def _errors(path: str, of: Endpoint) -> dict[type[PiVisionError], None]:
+    """Each once, in order."""
+    of_v1 = endpoint.ERRORS_OF_V1 if path.startswith("/v1/") else ()
+    return dict.fromkeys((*of.errors, *endpoint.ERRORS, *of_v1))
+
+
 def _refusals(path: str, of: Endpoint, schemas: _Schemas, has_body: bool) -> Json:
     """Every error by its status; a status of which an answer was described has its errors beside that."""
     is_deepstack = deepstack_form.is_spoken_at(path)
-    kinds = dict.fromkeys((*of.errors, *endpoint.ERRORS, *(endpoint.ERRORS_OF_V1 if path.startswith("/v1/") else ())))
     by_status: dict[int, list[type[PiVisionError]]] = {}
-    for kind in kinds:
+    for kind in _errors(path, of):
         status = deepstack_form.status_for(kind.status) if is_deepstack else kind.status
         by_status.setdefault(status, []).append(kind)
     return {
