@@ -11,12 +11,16 @@ import msgspec
 from msgspec import Meta
 
 from pivision.errors import (
+    CrossSite,
     DatabaseBusy,
     DatabaseRecovering,
     DatabaseUnusable,
+    Forbidden,
     HeaderTooLarge,
+    HostUnknown,
     InvalidRequest,
     PiVisionError,
+    TooManyAttempts,
     Unauthorized,
     UploadTooLarge,
 )
@@ -29,7 +33,7 @@ PICTURES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 Bytes = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 """A file, in a form or as a body of its own."""
 
-ERRORS: tuple[type[PiVisionError], ...] = (InvalidRequest, UploadTooLarge, HeaderTooLarge, PiVisionError)
+ERRORS: tuple[type[PiVisionError], ...] = (InvalidRequest, UploadTooLarge, HostUnknown, HeaderTooLarge, PiVisionError)
 """What any address may answer."""
 
 ERRORS_OF_WAITRESS = frozenset({InvalidRequest, UploadTooLarge, HeaderTooLarge, PiVisionError})
@@ -38,7 +42,14 @@ ERRORS_OF_WAITRESS = frozenset({InvalidRequest, UploadTooLarge, HeaderTooLarge, 
 ERRORS_OF_OPENING: tuple[type[PiVisionError], ...] = (DatabaseRecovering, DatabaseUnusable)
 """What an address may answer while the database is not open."""
 
-ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (Unauthorized, DatabaseBusy, *ERRORS_OF_OPENING)
+ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (
+    Unauthorized,
+    Forbidden,
+    CrossSite,
+    TooManyAttempts,
+    DatabaseBusy,
+    *ERRORS_OF_OPENING,
+)
 """What any address under /v1 may answer besides; one elsewhere that names all of them asks for the token, too."""
 
 

@@ -84,7 +84,7 @@ def describe(routes: Iterable[Route]) -> Json:
                 _TOKEN: {
                     "type": "http",
                     "scheme": "bearer",
-                    "description": "`python -m pivision token NAME` makes a token.",
+                    "description": "`python -m pivision token make NAME` makes a token.",
                 }
             },
         },
