@@ -79,8 +79,8 @@ def page(document: Json) -> str:
 <header>
 <h1>{escape(info["title"])} {escape(info["version"])}</h1>
 <p>{escape(info["description"])} Everything under <code>/v1</code> asks for the header
-<code>Authorization: Bearer TOKEN</code>; <code>python -m pivision token make NAME</code> makes a token. What answers GET
-answers HEAD. For programs: <a href="/openapi.json">openapi.json</a>.</p>
+<code>Authorization: Bearer TOKEN</code>; <code>python -m pivision token make NAME</code> makes a token. What answers
+GET answers HEAD. For programs: <a href="/openapi.json">openapi.json</a>.</p>
 </header>
 <nav aria-label="Addresses"><ul>{contents}</ul></nav>
 <main>
