@@ -1,6 +1,7 @@
 """The WSGI application: every address and what answers it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import falcon
 from prometheus_client import CollectorRegistry
@@ -8,11 +9,13 @@ from prometheus_client import CollectorRegistry
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
+from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
 from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.operations import Operations
 from pivision.api.pages import Page
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.session import Session, SignInByAddress
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
@@ -31,8 +34,8 @@ def create_app(
     settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    registry = new_registry()
-    app = _create(settings, registry)
+    access, registry = Access(settings), new_registry()
+    app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
@@ -51,7 +54,6 @@ def create_app(
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
     app.add_route("/v1/system", System(settings, store, images))
 
-    access = Access(settings)
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))
     app.add_route("/v1/vision/face", deepstack.Face(looking))
@@ -62,19 +64,27 @@ def create_app(
 
 def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings, new_registry())
+    app = _create(settings, Access(settings), new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
     app.add_sink(Opening(obstacle), "/metrics")
     return app
 
 
-def _create(settings: Settings, registry: CollectorRegistry) -> App:
-    app: App = falcon.App(middleware=[RequestMeter(registry), SafeHeaders(), TokenGuard(Access(settings))])
+def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
+    gates: list[Any] = [
+        RequestMeter(registry),
+        SafeHeaders(),
+        HostCheck(settings.known_hosts),
+        SignInByAddress(access),
+        TokenGuard(access),
+    ]
+    app: App = falcon.App(middleware=gates)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     problems.install(app)
     app.add_route("/", Page())
     app.add_route("/healthz", Alive())
+    app.add_route("/session", Session(access))
     return app
