@@ -8,6 +8,8 @@ from prometheus_client import CollectorRegistry
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
+from pivision.api.events import PATH, Events
+from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
@@ -31,7 +33,12 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
+    settings: Settings,
+    store: Store,
+    images: Images,
+    waiting: Waiting,
+    feed: Feed,
+    ring_workers: Callable[[], None],
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
     access, registry = Access(settings), new_registry()
@@ -47,12 +54,14 @@ def create_app(
     app.add_route("/readyz", ready)
     app.add_route("/metrics", Metrics(registry, settings, store, images, ready))
     app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
-    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
+    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store, images, feed))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
     app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
     app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
-    app.add_route("/v1/system", System(settings, store, images))
+    system = System(settings, store, images)
+    app.add_route("/v1/system", system)
+    app.add_route(PATH, Events(feed, Reading(feed, store, system.look)))
 
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))
