@@ -7,6 +7,8 @@ from prometheus_client import CollectorRegistry
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
+from pivision.api.events import PATH, Events
+from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
@@ -31,11 +33,16 @@ _MULTIPART_PARTS_LIMIT = 16
 
 
 def create_app(
-    settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
+    settings: Settings,
+    store: Store,
+    images: Images,
+    waiting: Waiting,
+    feed: Feed,
+    ring_workers: Callable[[], None],
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    registry, access = new_registry(), Access(settings)
-    app = _create(settings, registry, access)
+    access, registry = Access(settings), new_registry()
+    app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
@@ -47,12 +54,14 @@ def create_app(
     app.add_route("/readyz", ready)
     app.add_route("/metrics", Metrics(registry, settings, store, images, ready))
     app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
-    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
+    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store, images, feed))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
     app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
     app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
-    app.add_route("/v1/system", System(settings, store, images))
+    system = System(settings, store, images)
+    app.add_route("/v1/system", system)
+    app.add_route(PATH, Events(feed, Reading(feed, store, system.look)))
 
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))
@@ -69,16 +78,22 @@ def create_app(
 
 def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings, new_registry(), Access(settings))
+    app = _create(settings, Access(settings), new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
     app.add_sink(Opening(obstacle), r"/(metrics|openapi\.json|docs)")
     return app
 
 
-def _create(settings: Settings, registry: CollectorRegistry, access: Access) -> App:
-    gates = [SafeHeaders(), HostCheck(settings.known_hosts), SignInByAddress(access), TokenGuard(access)]
-    app = App(middleware=[RequestMeter(registry), *gates])
+def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
+    gates = [
+        RequestMeter(registry),
+        SafeHeaders(),
+        HostCheck(settings.known_hosts),
+        SignInByAddress(access),
+        TokenGuard(access),
+    ]
+    app = App(middleware=gates)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON

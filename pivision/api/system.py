@@ -185,27 +185,27 @@ class System:
     @described({200: SystemReport})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
-        memory = psutil.virtual_memory()
-        told = abilities.published(self._settings.run_dir)
-        resp.data = msgspec.json.encode(
-            SystemReport(
-                versions={**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
-                machine=platform.machine(),
-                uptime_seconds=round(heartbeat.boottime()),
-                tasks=self._store.counts(),
-                workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
-                health=_read(self._settings.run_dir / "health.json"),
-                restarts=[
-                    Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]
-                ],
-                recovery=_read(report_file(self._settings.data_dir)),
-                disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
-                memory=MemoryReport(memory.total, memory.available),
-                temperature_celsius=temperature_celsius(),
-            )
-        )
+        resp.data = msgspec.json.encode(self.look())
 
     on_head = on_get
+
+    def look(self) -> SystemReport:
+        """What is told, as it is now."""
+        memory = psutil.virtual_memory()
+        told = abilities.published(self._settings.run_dir)
+        return SystemReport(
+            versions={**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
+            machine=platform.machine(),
+            uptime_seconds=round(heartbeat.boottime()),
+            tasks=self._store.counts(),
+            workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
+            health=_read(self._settings.run_dir / "health.json"),
+            restarts=[Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
+            recovery=_read(report_file(self._settings.data_dir)),
+            disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
+            memory=MemoryReport(memory.total, memory.available),
+            temperature_celsius=temperature_celsius(),
+        )
 
     def _worker(self, number: int) -> WorkerReport:
         beat = heartbeat.read(self._settings.run_dir, number)

@@ -12,6 +12,7 @@ from msgspec import Meta
 
 from pivision import operations
 from pivision.api.endpoint import PICTURES, Answer, Bytes, Content, Parameter, described
+from pivision.api.feed import Feed
 from pivision.api.intake import ERRORS as INTAKE_ERRORS
 from pivision.api.intake import IDEMPOTENCY_KEY_LIMIT_CHARACTERS, SOURCE_LIMIT_CHARACTERS, Intake
 from pivision.api.uploads import Uploads
@@ -26,6 +27,7 @@ from pivision.errors import (
     TooManyWaiting,
     UnknownOperation,
 )
+from pivision.images import Images
 from pivision.store import Store
 from pivision.task import State, Task
 
@@ -39,6 +41,7 @@ TASK_ID = Parameter("task_id", Annotated[int, Meta(ge=1)], "The task's id.", "pa
 _Operations = Annotated[
     str, Meta(min_length=1, description="Names with commas, or JSON: a list of names, or of names and parameters.")
 ]
+_OperationName = Annotated[str, Meta(extra_json_schema={"enum": list(operations.OPERATIONS)})]
 _Source = Annotated[
     str, Meta(min_length=1, max_length=SOURCE_LIMIT_CHARACTERS, description="Where the picture came from.")
 ]
@@ -135,13 +138,21 @@ class Tasks:
             Parameter("limit", Annotated[int, Meta(ge=1, le=_PAGE_LIMIT)], f"How many; {_PAGE_DEFAULT} at first."),
             Parameter("cursor", Annotated[int, Meta(ge=1, le=_CURSOR_LIMIT)], "The `next` of the page before."),
             Parameter("state", State, "Only tasks in this state."),
+            Parameter("operation", _OperationName, "Only tasks with this operation."),
+            Parameter("source", str, "Only tasks whose picture came from there."),
         ),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The newest tasks, a page at a time; `next` is the cursor of the page behind, null on the last."""
         limit = req.get_param_as_int("limit", min_value=1, max_value=_PAGE_LIMIT, default=_PAGE_DEFAULT)
         before = req.get_param_as_int("cursor", min_value=1, max_value=_CURSOR_LIMIT)
-        tasks = self._store.page(limit + 1, before, _state(req.get_param("state")))  # one more tells of another page
+        tasks = self._store.page(
+            limit + 1,  # one more tells of another page
+            before,
+            state=_state(req.get_param("state")),
+            operation=_operation(req.get_param("operation")),
+            source=req.get_param("source"),
+        )
         page = tasks[:limit]
         resp.data = msgspec.json.encode(TaskPage(page, str(page[-1].id) if len(tasks) > limit else None))
 
@@ -151,8 +162,10 @@ class Tasks:
 class OneTask:
     """/v1/tasks/{task_id}"""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, images: Images, feed: Feed) -> None:
         self._store = store
+        self._images = images
+        self._feed = feed
 
     @described({200: Task}, errors=(NotFound, TaskNotFound), parameters=(TASK_ID,))
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
@@ -161,10 +174,21 @@ class OneTask:
 
     on_head = on_get
 
-    @described({200: Task}, errors=(NotFound, TaskNotFound, TaskStateConflict), parameters=(TASK_ID,))
+    @described(
+        {200: Answer(Task, "Cancelled: the task."), 204: Answer(None, "Removed.")},
+        errors=(NotFound, TaskNotFound, TaskStateConflict),
+        parameters=(TASK_ID, Parameter("remove", bool, "Remove a finished task and its pictures.")),
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
-        """Cancel a task that still waits."""
-        resp.data = msgspec.json.encode(self._store.cancel(task_id))
+        """Cancel a task that still waits; with `?remove=true`, remove a finished one and its pictures."""
+        if req.get_param_as_bool("remove"):
+            sha256s = self._store.remove(task_id)
+            self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
+            self._feed.tell_removed(task_id)
+            resp.status = falcon.HTTP_204
+        else:
+            resp.data = msgspec.json.encode(self._store.cancel(task_id))
+            self._feed.ring()
 
 
 class Retry:
@@ -180,6 +204,12 @@ class Retry:
         task = self._store.retry(task_id)
         self._ring_workers()
         resp.data = msgspec.json.encode(task)
+
+
+def _operation(name: str | None) -> str | None:
+    if name is not None and name not in operations.OPERATIONS:
+        raise InvalidRequest(f"there is no operation {name!r}; there are: {', '.join(operations.OPERATIONS)}")
+    return name
 
 
 def _state(text: str | None) -> State | None:

@@ -17,6 +17,7 @@ from schemathesis.specs.openapi import checks as of_openapi
 from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from pivision.api.app import create_app
+from pivision.api.feed import Feed
 from pivision.api.routes import App
 from pivision.api.waiting import Waiting
 from pivision.config import Settings
@@ -39,7 +40,7 @@ _PICTURE = png()
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     mine = Settings(data_dir=tmp_path_factory.mktemp("data"))
     images = Images(mine.images_dir, reserve_bytes=0)
-    return create_app(mine, Store(mine.database), images, Waiting(seats=1), ring_workers=lambda: None)
+    return create_app(mine, Store(mine.database), images, Waiting(seats=1), Feed(places=1), ring_workers=lambda: None)
 
 
 @pytest.fixture(scope="module")
