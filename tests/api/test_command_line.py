@@ -4,6 +4,7 @@ import contextlib
 import http.server
 import json
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -60,6 +61,27 @@ def test_a_folder_is_sent_and_told_as_a_table(working: Api, folder: Path) -> Non
     assert white.endswith("codes 0, quality")
     assert pivision(working.token, *arguments).stdout == run.stdout, "sent again, they are the same tasks"
     assert pivision(working.token, *arguments, "--source", "door").stdout != run.stdout, "another question"
+
+
+def test_on_a_terminal_a_line_tells_how_far_it_is(working: Api, folder: Path) -> None:
+    command = [sys.executable, "-m", "pivision", "submit", str(folder), "--operations", "codes", "--url", url(working)]
+    ours, theirs = pty.openpty()
+    try:
+        subprocess.run(
+            command,
+            cwd=ROOT,
+            env=environment(working.token),
+            check=True,
+            timeout=60,
+            stdout=subprocess.PIPE,
+            stderr=theirs,
+        )
+        told = os.read(ours, 65536).decode()
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert told.startswith("\r\x1b[K0 of 2 …")
+    assert "] 100 %  2 of 2" in told.replace("  100", " 100")
 
 
 def test_what_fails_is_told_and_the_rest_is_done(working: Api, folder: Path, tmp_path: Path) -> None:
