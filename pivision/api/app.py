@@ -9,7 +9,7 @@ from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
 from pivision.api.intake import Intake
 from pivision.api.operations import Operations
-from pivision.api.pages import Page
+from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
@@ -70,5 +70,6 @@ def _create(settings: Settings) -> App:
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     problems.install(app)
     app.add_route("/", Page())
+    app.add_route("/web/{name}", WebFile())
     app.add_route("/healthz", Alive())
     return app

@@ -4,7 +4,10 @@ import falcon
 
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",  # types are as stated
-    "Content-Security-Policy": "default-src 'none'; style-src 'self'; frame-ancestors 'none'",
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
+        "manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
+    ),
     "Referrer-Policy": "no-referrer",  # an address may carry a token
     "Cache-Control": "no-store",
 }
@@ -17,4 +20,5 @@ class SafeHeaders:
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
         """Set the headers, on errors, too."""
-        resp.set_headers(SAFE_HEADERS)
+        kept = resp.get_header("Cache-Control") or SAFE_HEADERS["Cache-Control"]
+        resp.set_headers({**SAFE_HEADERS, "Cache-Control": kept})
