@@ -47,7 +47,7 @@ export function submitView({ operations, given }) {
     ondragleave: () => zone.classList.remove("over"),
     ondrop: (event) => { event.preventDefault(); event.stopPropagation(); zone.classList.remove("over"); take(event.dataTransfer.files[0]); } },
   preview, html("p", { class: "hint" }, "Drop a picture here, or paste one"),
-  html("div", { class: "actions" }, input("choose", "Choose a picture", {}), input("camera", "Take one", { capture: "environment" })), name);
+  html("div", { class: "actions" }, input("choose", "Choose a picture", {}), input("camera", "Take a picture", { capture: "environment" })), name);
   const source = html("input", { id: "source", type: "text", maxlength: 200, placeholder: "such as front door", "aria-describedby": "source-about" });
   const error = html("p", { class: "error", role: "alert" });
   const send = html("button", { type: "submit", disabled: true }, "Look at it");

@@ -72,7 +72,7 @@ export function sentence(status) {
     const counts = status.system?.tasks;
     plots.replaceChildren(
       html("figure", {}, html("figcaption", {}, html("span", {}, "Queue"), html("strong", {}, counts ? counts.queued + counts.running : "–")), plot(status.queue.values(), "Waiting and running tasks")),
-      html("figure", {}, html("figcaption", {}, html("span", {}, "Finished in the last hour"), html("strong", {}, done.reduce((sum, each) => sum + each, 0))), plot(done, "Finished tasks")));
+      html("figure", {}, html("figcaption", {}, html("span", {}, "Done in the last hour"), html("strong", {}, done.reduce((sum, each) => sum + each, 0))), plot(done, "Finished tasks")));
   };
   status.addEventListener("change", draw);
   draw();
@@ -99,10 +99,10 @@ function details(system) {
   const memory = system.memory;
   return [
     programs.length > 0 && html("section", { class: "card" }, html("h2", {}, "Programs"), html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Programs" }, html("table", {},
-      html("thead", {}, row(["Program", "State", "Up since", "Last restart"], "th")),
+      html("thead", {}, row(["Program", "State", "Up for", "Last restart"], "th")),
       html("tbody", {}, programs.map((program) => row([program.name, program.state.toLowerCase(), since(program.name, program.uptime_seconds), cause(last(program.name))])))))),
     html("section", { class: "card" }, html("h2", {}, "Workers"), html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Workers" }, html("table", {},
-      html("thead", {}, row(["Worker", "Sign of life", "Up since", "Looks at", "Last restart"], "th")),
+      html("thead", {}, row(["Worker", "Sign of life", "Up for", "Looks at", "Last restart"], "th")),
       html("tbody", {}, (system.workers ?? []).map((worker) => row([worker.number, worker.is_fresh ? "fresh" : "none lately", since(`worker_${worker.number}`, worker.uptime_seconds),
         worker.task_id ? html("a", { href: `#/tasks/${worker.task_id}` }, `task ${worker.task_id}`) : "–", cause(last(`worker_${worker.number}`))])))))),
     html("section", { class: "card" }, html("h2", {}, "Machine"),

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import qrcode
 from PIL import Image as PillowImage
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
 from tests.api.conftest import PATIENCE_SECONDS, Api, serving
 from tests.box import eventually
@@ -51,13 +51,13 @@ class Visit:
         self.origin = f"http://127.0.0.1:{api.port}"
         self.errors: list[str] = []
         self.strangers: list[str] = []
-        self.is_outage_expected = False
         context.on("weberror", lambda error: self.errors.append(str(error.error)))
         context.on("console", lambda message: self._said(message.type, message.text))
         context.on("request", lambda request: self._asked(request.url))
         context.on("dialog", lambda dialog: self.errors.append(f"a dialog: {dialog.message}"))
         self.page: Page = context.new_page()
         self.page.set_default_timeout(PATIENCE_SECONDS * 1000)
+        expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
     def _said(self, kind: str, text: str) -> None:
         is_answer = "Failed to load resource" in text  # what the server refuses, the browser notes by itself
