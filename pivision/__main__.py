@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pivision import __version__, doctor
-from pivision.errors import PiVisionError
+from pivision.errors import InvalidRequest, PiVisionError
 from pivision.install import cli as installer
 
 
@@ -24,7 +24,14 @@ def _run(options: argparse.Namespace) -> None:
 def _token(options: argparse.Namespace) -> None:
     from pivision import config, tokens
 
-    print(tokens.create(config.load().secrets_dir, options.name))
+    secrets_dir = config.load().secrets_dir
+    if options.action == "make":
+        print(tokens.create(secrets_dir, options.name, tokens.Scope(options.scope)))
+    elif options.action == "list":
+        for token in tokens.kept(secrets_dir):
+            print(f"{token.name:<24} {token.scope}")
+    elif not tokens.remove(secrets_dir, options.name):
+        raise InvalidRequest(f"there is no token {options.name!r}; `token list` shows those that there are")
 
 
 def _why(options: argparse.Namespace) -> None:
@@ -102,8 +109,19 @@ def main() -> None:
     run.add_argument(
         "--unattended", action="store_true", help="at boot: start even when the port is held, print no token"
     )
-    token = command("token", _token, "make an access token and print it; it is shown this once")
-    token.add_argument("name", help="what it is for; a token of the same name is replaced")
+    token = command("token", _token, "make, list and revoke access tokens")
+    kinds = token.add_subparsers(dest="action", required=True)
+    make = kinds.add_parser("make", help="make an access token and print it; it is shown this once")
+    make.add_argument("name", metavar="NAME", help="what it is for; a token of the same name is replaced")
+    make.add_argument(
+        "--scope",
+        choices=("read", "submit", "admin"),
+        default="admin",
+        help="what it may: read; send pictures, too; remove tasks, too (default)",
+    )
+    kinds.add_parser("list", help="every token's name and scope")
+    revoke = kinds.add_parser("revoke", help="let a token be valid no longer, and end its sessions")
+    revoke.add_argument("name", metavar="NAME")
     why = command("why", _why, "tell what was restarted, when and why")
     why.add_argument("--last", type=int, default=20, metavar="N", help="how many events (default 20)")
     drill = command(

@@ -68,6 +68,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     port: Port = 8080
     supervisor_port: Port = 9001  # supervisord's web page, on 127.0.0.1 only
     auth: Literal["token", "none"] = "token"  # "none" lets everybody on the network in
+    host_names: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._, -]*$")] = ""  # what else it is called, with commas
 
     data_dir: Path = ROOT / "data"  # the database and the images: what must not be lost
     log_dir: Path = ROOT / "logs"
@@ -120,6 +121,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def operations_at_start(self) -> list[str]:
         """What `models_at_start` names."""
         return [name for word in self.models_at_start.split(",") if (name := word.strip())]
+
+    @property
+    def known_hosts(self) -> list[str]:
+        """What `host_names` names."""
+        return [name for word in self.host_names.split(",") if (name := word.strip())]
 
     def environment(self) -> dict[str, str]:
         """Every setting as the PIVISION_* variable that would bring it about."""

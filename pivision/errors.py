@@ -46,7 +46,21 @@ class Unauthorized(PiVisionError):
     """The access token is missing or wrong."""
 
     code, status = "unauthorized", 401
-    remedy = "Send the header 'Authorization: Bearer TOKEN'; `python -m pivision token NAME` makes a new token."
+    remedy = "Send the header 'Authorization: Bearer TOKEN'; `python -m pivision token make NAME` makes one."
+
+
+class Forbidden(PiVisionError):
+    """The access token's scope does not go so far."""
+
+    code, status = "forbidden", 403
+    remedy = "Use a token with the scope that the detail names: `python -m pivision token make NAME --scope SCOPE`."
+
+
+class CrossSite(PiVisionError):
+    """The browser does not say that a page of this server has sent this."""
+
+    code, status = "cross-site", 403
+    remedy = "Use the server's own page; a program sends the header 'Authorization: Bearer TOKEN' and no cookie."
 
 
 class NotFound(PiVisionError):
@@ -147,6 +161,13 @@ class IdempotencyKeyReused(PiVisionError):
     remedy = "Use a new key for each new request, and the same key only to repeat one."
 
 
+class HostUnknown(PiVisionError):
+    """The server is not known by this name."""
+
+    code, status = "host-unknown", 421
+    remedy = "Use its IP address or its .local name, or put the name into the setting host_names."
+
+
 class HeaderTooLarge(PiVisionError):
     """The request's headers are too large."""
 
@@ -155,6 +176,13 @@ class HeaderTooLarge(PiVisionError):
 
 
 # What the machine cannot do right now
+
+
+class TooManyAttempts(PiVisionError):
+    """Too many wrong access tokens came from this address."""
+
+    code, status, retryable = "too-many-attempts", 429, True
+    remedy = "Wait a little; then send a token that is valid."
 
 
 class TooManyWaiting(PiVisionError):

@@ -1,16 +1,19 @@
 """The WSGI application: every address and what answers it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import falcon
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
 from pivision.api.headers import SafeHeaders
+from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.session import Session, SignInByAddress
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
@@ -29,7 +32,8 @@ def create_app(
     settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    app = _create(settings)
+    access = Access(settings)
+    app = _create(settings, access)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
@@ -46,7 +50,6 @@ def create_app(
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
     app.add_route("/v1/system", System(settings, store, images))
 
-    access = Access(settings)
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))
     app.add_route("/v1/vision/face", deepstack.Face(looking))
@@ -57,14 +60,15 @@ def create_app(
 
 def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings)
+    app = _create(settings, Access(settings))
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
     return app
 
 
-def _create(settings: Settings) -> App:
-    app: App = falcon.App(middleware=[SafeHeaders(), TokenGuard(Access(settings))])
+def _create(settings: Settings, access: Access) -> App:
+    gates: list[Any] = [SafeHeaders(), HostCheck(settings.known_hosts), SignInByAddress(access), TokenGuard(access)]
+    app: App = falcon.App(middleware=gates)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON
@@ -72,4 +76,5 @@ def _create(settings: Settings) -> App:
     app.add_route("/", Page())
     app.add_route("/web/{name}", WebFile())
     app.add_route("/healthz", Alive())
+    app.add_route("/session", Session(access))
     return app

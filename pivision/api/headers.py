@@ -2,14 +2,42 @@
 
 import falcon
 
+_CACHE_CONTROL = "Cache-Control"
+_POLICY = (
+    "default-src 'none'",
+    "script-src 'self'",
+    "style-src 'self'",
+    "img-src 'self' blob:",
+    "connect-src 'self'",
+    "manifest-src 'self'",
+    "form-action 'none'",
+    "base-uri 'none'",
+    "frame-ancestors 'none'",
+)
+_FEATURES_OFF = (
+    "accelerometer",
+    "display-capture",
+    "geolocation",
+    "gyroscope",
+    "hid",
+    "magnetometer",
+    "microphone",
+    "midi",
+    "payment",
+    "serial",
+    "usb",
+    "xr-spatial-tracking",
+)
+
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",  # types are as stated
-    "Content-Security-Policy": (
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-        "manifest-src 'self'; form-action 'none'; base-uri 'none'; frame-ancestors 'none'"
-    ),
+    "Content-Security-Policy": "; ".join(_POLICY),
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(["camera=(self)", *(f"{feature}=()" for feature in _FEATURES_OFF)]),
     "Referrer-Policy": "no-referrer",  # an address may carry a token
-    "Cache-Control": "no-store",
+    "X-Frame-Options": "DENY",  # for browsers that do not know frame-ancestors
+    _CACHE_CONTROL: "no-store",
 }
 
 
@@ -19,6 +47,8 @@ class SafeHeaders:
     def process_response(
         self, req: falcon.Request, resp: falcon.Response, resource: object, req_succeeded: bool
     ) -> None:
-        """Set the headers, on errors, too."""
-        kept = resp.get_header("Cache-Control") or SAFE_HEADERS["Cache-Control"]
-        resp.set_headers({**SAFE_HEADERS, "Cache-Control": kept})
+        """Set the headers, on errors, too. Only about caching may a resource have said something else."""
+        caching = resp.get_header(_CACHE_CONTROL) if req_succeeded else None
+        resp.set_headers(SAFE_HEADERS)
+        if caching:
+            resp.set_header(_CACHE_CONTROL, caching)

@@ -12,6 +12,9 @@ from tests.box import Answer
 SAFE_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Cache-Control": "no-store",
 }
 HOST = b"Host: x\r\n"
@@ -22,7 +25,9 @@ def assert_safe(answer: Answer) -> None:
     assert {name: answer.headers[name] for name in expected} == expected
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy
+    assert "script-src 'self';" in policy
     assert "frame-ancestors 'none'" in policy
+    assert answer.headers["Permissions-Policy"].startswith("camera=(self), ")
     assert "Server" not in answer.headers  # nobody needs to know
 
 

@@ -67,7 +67,7 @@ def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_
         (token,) = re.findall(rf"http://127\.0\.0\.1:{box.port}/\?token=([\w-]+)", box.log("supervisord"))
         assert box.log("supervisord").count("http://") == 1
         assert tasks_status(box, token) == 200
-        assert box.get(f"/?token={token}").status == 200
+        assert box.get(f"/?token={token}").status == 303
 
         cores = len(os.sched_getaffinity(0))
         workers = [name for name in box.programs() if name.startswith("worker:")]
@@ -104,18 +104,31 @@ def test_an_unattended_start_prints_no_token() -> None:
 
 def test_the_token_command_makes_tokens_that_count_at_once_and_replace_their_namesake() -> None:
     with running_box() as box:
-        first = pivision(box.environment, "token", "kitchen")
+        first = pivision(box.environment, "token", "make", "kitchen")
         assert (first.returncode, first.stderr) == (0, "")
         assert tasks_status(box, first.stdout.strip()) == 200
 
-        second = pivision(box.environment, "token", "kitchen")
+        second = pivision(box.environment, "token", "make", "kitchen")
         assert tasks_status(box, second.stdout.strip()) == 200
         assert tasks_status(box, first.stdout.strip()) == 401
         assert tasks_status(box, box.token) == 200, "another name's token stays"
 
-        bad = pivision(box.environment, "token", "../kitchen")
+        bad = pivision(box.environment, "token", "make", "../kitchen")
         assert bad.returncode != 0
         assert "Traceback" not in bad.stderr
+
+
+def test_tokens_are_listed_with_their_scopes_and_revoked() -> None:
+    with running_box() as box:
+        garden = pivision(box.environment, "token", "make", "garden", "--scope", "read").stdout.strip()
+        assert tasks_status(box, garden) == 200
+        listed = pivision(box.environment, "token", "list")
+        assert [line.split() for line in listed.stdout.splitlines()] == [["garden", "read"], ["test", "admin"]]
+        assert pivision(box.environment, "token", "revoke", "garden").returncode == 0
+        assert tasks_status(box, garden) == 401
+        again = pivision(box.environment, "token", "revoke", "garden")
+        assert again.returncode != 0
+        assert again.stderr.startswith("pivision: there is no token 'garden'")
 
 
 def tasks_status(box: Box, token: str) -> int:

@@ -19,7 +19,7 @@ def box() -> Iterator[Box]:
     """It listens on every address, as it does by default, and has had good and bad visitors."""
     with running_box(host="0.0.0.0") as running:
         assert running.post(photograph(), "quality", wait=30).json["state"] == "done"
-        assert running.get(f"/?token={running.token}").status == 200
+        assert running.get(f"/?token={running.token}").status == 303
         assert running.get(f"/nowhere?token={running.token}").status == 404
         assert running.post(photograph()[:1000]).status == 422
         assert running.get("/v1/tasks/x").status == 404

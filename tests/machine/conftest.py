@@ -48,7 +48,7 @@ def install(machine: Machine) -> None:
 def sign_in(machine: Machine) -> None:
     """Wait until the appliance is ready and take a token that lasts."""
     eventually(lambda: machine.get("/readyz").status == 200, "the appliance is ready", 60)
-    machine.token = machine.types(".venv/bin/python -m pivision token test").stdout.strip()
+    machine.token = machine.types(".venv/bin/python -m pivision token make test").stdout.strip()
 
 
 @pytest.fixture(scope="session")

@@ -24,5 +24,5 @@ def installed(disk_image: Image, request: pytest.FixtureRequest) -> Iterator[Gue
         eventually(machine.lets_in, "the owner can log in", 600)
         machine.types('sudo make install OPTIONS="--wheels /wheels"', timeout=600)
         machine.serves()
-        machine.token = machine.types(".venv/bin/python -m pivision token test").stdout.strip()
+        machine.token = machine.types(".venv/bin/python -m pivision token make test").stdout.strip()
         yield machine

@@ -85,6 +85,7 @@ def test_what_is_not_for_us_is_left_alone(tmp_path: Path) -> None:
         ('models_at_start = "faces,codes"', "models_at_start", "'codes'"),
         ('models_at_start = "faces objects"', "models_at_start", "'faces objects'"),
         ('models_at_start = ["faces"]', "models_at_start", "str"),
+        ('host_names = "http://pi.example.org"', "host_names", "regex"),
         ('model_mirror = "ftp://example.org"', "model_mirror", "https"),
         ("model_mirror = 5", "model_mirror", "str"),
     ],
@@ -168,11 +169,18 @@ def test_a_mirror_is_a_folder_or_an_address(tmp_path: Path, given: str, means: s
     assert load(tmp_path, f'model_mirror = "{given}"').model_mirror == means
 
 
+def test_host_names_have_commas_between_them(tmp_path: Path) -> None:
+    settings = load(tmp_path, PIVISION_HOST_NAMES=" pi.example.org,box.example.org, ")
+    assert settings.known_hosts == ["pi.example.org", "box.example.org"]
+    assert Settings().known_hosts == []
+
+
 CHANGED: dict[str, Any] = {
     "host": "127.0.0.1",
     "port": 8181,
     "supervisor_port": 9191,
     "auth": "none",
+    "host_names": "pi.example.org, box.example.org",
     "data_dir": Path("/srv/data"),
     "log_dir": Path("/srv/a folder/logs"),
     "models_dir": Path("/srv/models"),

@@ -7,6 +7,7 @@ import pytest
 
 from pivision import tokens
 from pivision.errors import InvalidRequest
+from pivision.tokens import Scope, Token
 
 
 def test_only_the_hash_is_kept_and_only_for_the_owner(tmp_path: Path) -> None:
@@ -76,6 +77,45 @@ def test_what_does_not_belong_there_keeps_nobody_out(tmp_path: Path, stray: str)
         (tmp_path / "tokens" / "notes").write_text("Küche")
     assert tokens.is_valid(tmp_path, token)
     assert not tokens.is_valid(tmp_path, "other")
+
+
+def test_a_token_has_the_scope_it_was_made_with(tmp_path: Path) -> None:
+    for scope in Scope:
+        token = tokens.create(tmp_path, f"a-{scope}", scope)
+        kept = Token(f"a-{scope}", hashlib.sha256(token.encode()).hexdigest(), scope)
+        assert tokens.find(tmp_path, token) == tokens.named(tmp_path, kept.name) == kept
+    assert [token.name for token in tokens.kept(tmp_path)] == ["a-admin", "a-read", "a-submit"]
+    assert (tmp_path / "tokens" / "a-read").read_text().splitlines()[1:] == ["read"]
+
+
+def test_older_tokens_are_admins(tmp_path: Path) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "old").write_text(hashlib.sha256(b"old").hexdigest())
+    assert tokens.find(tmp_path, "old") == Token("old", hashlib.sha256(b"old").hexdigest(), Scope.ADMIN)
+
+
+@pytest.mark.parametrize("line", ["\n", "\nADMIN", "\nroot\n", "\nread\nadmin\n", " admin"])
+def test_a_scope_that_is_none_lets_nobody_in(tmp_path: Path, line: str) -> None:
+    (tmp_path / "tokens").mkdir()
+    (tmp_path / "tokens" / "odd").write_text(hashlib.sha256(b"odd").hexdigest() + line)
+    assert tokens.find(tmp_path, "odd") is None
+
+
+def test_each_scope_covers_those_before(tmp_path: Path) -> None:
+    assert [[one.covers(other) for other in Scope] for one in Scope] == [
+        [True, False, False],
+        [True, True, False],
+        [True, True, True],
+    ]
+
+
+def test_removing_says_whether_there_was_one_and_leaves_everything_else(tmp_path: Path) -> None:
+    tokens.create(tmp_path, "phone")
+    (tmp_path / "password").write_text("x")
+    assert [tokens.remove(tmp_path, "phone") for _ in range(2)] == [True, False]
+    with pytest.raises(InvalidRequest):
+        tokens.remove(tmp_path, "../password")
+    assert (tmp_path / "password").exists()
 
 
 @pytest.mark.parametrize("name", ["", "A", "a b", "../x", "a/b", ".hidden", "-", "x" * 65, "ä", "a\n"])
