@@ -15,7 +15,7 @@ export class Events extends EventTarget {
   #isRunning = false;
   #isLost = false;
   #heard = 0;
-  #seen = new Map();
+  #seen = null;
   #streamAgain = 0;
 
   start() {
@@ -29,6 +29,7 @@ export class Events extends EventTarget {
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
+    this.#seen = this.#last = null;
   }
 
   #tell(name, detail) {
@@ -103,14 +104,13 @@ export class Events extends EventTarget {
   }
 
   #compare(found) {
-    const isFirst = this.#seen.size === 0;
     const before = this.#seen;
     this.#seen = new Map(found.map((task) => [task.id, `${task.state} ${task.attempt}`]));
     for (const task of found.toReversed()) {
-      if (!isFirst && before.get(task.id) !== this.#seen.get(task.id)) this.#tell("task", task);
+      if (before && before.get(task.id) !== this.#seen.get(task.id)) this.#tell("task", task);
     }
     const oldest = found.at(-1)?.id ?? 0;
-    for (const id of before.keys()) if (id > oldest && !this.#seen.has(id)) this.#tell("removed", { id });
+    for (const id of before?.keys() ?? []) if (id > oldest && !this.#seen.has(id)) this.#tell("removed", { id });
   }
 
   #found() {
