@@ -27,7 +27,7 @@ function card(task) {
       picture(task),
       html("span", { class: "tile-head" }, html("strong", {}, `#${task.id}`), badge(task.state)),
       html("span", { class: "tile-text" }, summary(task) || names),
-      html("span", { class: "muted small" }, [task.source, ago(task.created_at)].filter(Boolean).join(" · "))));
+      html("span", { class: "muted small" }, task.source && `${task.source} · `, html("time", { datetime: task.created_at }, ago(task.created_at)))));
 }
 
 /** The view of the tasks. */
@@ -95,11 +95,13 @@ export function tasksView({ operations, banner }) {
     }
   }
 
+  const clock = setInterval(() => list.querySelectorAll("time").forEach((each) => { each.textContent = ago(each.dateTime); }), 10000);
   load();
   return {
     element,
     title: "Tasks",
     refresh: load,
+    leave: () => clearInterval(clock),
     task(changed) {
       const known = shown.has(changed.id);
       if (!known && (cursors.length > 0 || !passes(changed))) return;

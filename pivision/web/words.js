@@ -29,7 +29,7 @@ export const time = (iso) => (iso ? DATE.format(new Date(iso)) : "–");
 /** How long ago, roughly. */
 export function ago(iso) {
   const seconds = Math.max(0, (Date.now() - Date.parse(iso)) / 1000);
-  return seconds < 5 ? "just now" : `${span(seconds)} ago`;
+  return seconds < 10 ? "just now" : `${span(seconds)} ago`;
 }
 
 /** A length of time, roughly. */

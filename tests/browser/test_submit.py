@@ -1,8 +1,14 @@
 """Pictures are sent from the page, and what was found is drawn where it is."""
 
+import json
+import os
+import subprocess
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import FilePayload, Page, expect
 
+from tests.api.conftest import Api
 from tests.browser.conftest import PICTURE_SIZE, Visit, code_picture
 
 HOSTILE = ("<img src=x onerror=alert(1)>", "javascript:alert(1)", "<script>alert(1)</script>")
@@ -64,3 +70,31 @@ def test_a_picture_can_be_dropped_anywhere(visit: Visit) -> None:
     page.dispatch_event("main", "drop", {"dataTransfer": dropped})
     page.get_by_role("button", name="Look at it").click()
     expect(page.locator(".result .finding-text")).to_have_text("dropped")
+
+
+def test_the_copied_command_does_the_same(visit: Visit, box: Api, tmp_path: Path) -> None:
+    page = visit.open("/new")
+    (tmp_path / 'it\'s a "code".png').write_bytes(code_picture("by curl")[0])
+    page.locator("#choose").set_input_files(tmp_path / 'it\'s a "code".png')
+    page.get_by_label("Source").fill("the 'front' door; $HOME")
+    page.locator(".operation", has=page.locator("#operation-codes")).get_by_text("Parameters").click()
+    page.get_by_label("QRCode", exact=True).check()
+    page.get_by_role("button", name="Copy as curl").click()
+    command = page.get_by_label("The curl command").text_content()
+    assert command is not None
+    assert "$TOKEN" in command
+    environment = {**os.environ, "TOKEN": box.token}
+    ran = subprocess.run(["bash", "-c", command], cwd=tmp_path, env=environment, capture_output=True, check=True)
+    task = json.loads(ran.stdout)
+    assert task["source"] == "the 'front' door; $HOME"
+    assert task["operations"][0] == {"name": "codes", "params": {"formats": ["QRCode"]}}
+    assert [code["text"] for code in task["result"]["codes"]["codes"]] == ["by curl"]
+
+
+def test_what_is_no_number_within_the_limits_is_not_sent(visit: Visit) -> None:
+    page = visit.open("/new")
+    page.locator(".operation", has=page.locator("#operation-quality")).get_by_text("Parameters").click()
+    page.get_by_label("Shadow level").fill("256")
+    send(page, code_picture("never sent")[0])
+    expect(page.locator("form .error")).to_contain_text("Shadow level")
+    expect(page.locator(".result")).to_be_empty()
