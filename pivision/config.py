@@ -79,6 +79,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     workers: Annotated[int, Meta(ge=1, le=64)] = msgspec.field(default_factory=_default_workers)
     server_threads: Annotated[int, Meta(ge=4, le=256)] = 8  # all but two of them may hold requests that wait
+    event_streams: Annotated[int, Meta(ge=1, le=256)] = 64  # each is a connection, and a thread that sleeps
     max_wait_seconds: Seconds = 60.0  # the most that ?wait= may ask for
     max_upload_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 20_000_000
     max_image_pixels: Annotated[int, Meta(ge=1, le=1 << 32)] = 50_000_000

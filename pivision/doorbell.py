@@ -48,5 +48,5 @@ def worker_bell(run_dir: Path, worker: int) -> Path:
 
 
 def server_bell(run_dir: Path) -> Path:
-    """The bell that says: the task whose id is the message has finished."""
+    """The bell that says: the task whose id is the message has made a step."""
     return run_dir / "server.bell"

@@ -192,6 +192,13 @@ class TooManyWaiting(PiVisionError):
     remedy = "Repeat the request a little later, or without ?wait and read the task afterwards."
 
 
+class TooManyStreams(PiVisionError):
+    """Too many event streams are open already."""
+
+    code, status, retryable = "too-many-streams", 503, True
+    remedy = "Close another one, or raise event_streams; GET /v1/tasks tells as much."
+
+
 class DatabaseBusy(PiVisionError):
     """The database is locked by another process."""
 

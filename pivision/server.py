@@ -13,7 +13,6 @@ from collections.abc import Callable
 from typing import Any
 
 from waitress.adjustments import Adjustments
-from waitress.channel import HTTPChannel
 from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
@@ -22,10 +21,12 @@ from waitress.utilities import RequestEntityTooLarge
 from pivision import config, doorbell, program
 from pivision.api import problems
 from pivision.api.app import create_app, create_opening_app
+from pivision.api.feed import Feed
 from pivision.api.headers import SAFE_HEADERS
 from pivision.api.waiting import Waiting
 from pivision.errors import DatabaseRecovering, DatabaseUnusable, PiVisionError
 from pivision.opening import until_open
+from pivision.streams import StreamChannel, Streams, is_stream
 
 _ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
 _DROPPED_UPLOAD_BYTES = 1 << 30  # what is larger still is cut off
@@ -78,7 +79,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]
         return consumed
 
 
-class Channel(HTTPChannel):  # type: ignore[misc]
+class Channel(StreamChannel):
     """One connection."""
 
     parser_class = Parser
@@ -100,7 +101,7 @@ class Server(TcpWSGIServer):  # type: ignore[misc]
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
-    """Threads for the requests, and one more that answers nothing but /healthz.
+    """Threads for the requests, one more that answers nothing but /healthz, and one for each stream of events.
 
     Whatever holds the others, be it a locked database or a full disk, health sees a server that is alive.
     """
@@ -109,26 +110,37 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         super().__init__()
         self.queue_logger.setLevel("ERROR")  # one warning for each queued request would wear out the SD card
         self._reserved = ThreadedTaskDispatcher()
+        self._streams = Streams()
         self.set_thread_count(threads)
         self._reserved.set_thread_count(1)
 
     def add_task(self, task: Channel) -> None:
         """Queue a connection whose next request is complete."""
-        is_reserved = getattr(task.requests[0], "path", None) == _RESERVED_PATH  # what is no HTTP has no path
-        self._reserved.add_task(task) if is_reserved else super().add_task(task)
+        path = getattr(task.requests[0], "path", None) or ""  # what is no HTTP has no path
+        if path == _RESERVED_PATH:
+            self._reserved.add_task(task)
+        elif is_stream(path):
+            self._streams.add(task)
+        else:
+            super().add_task(task)
 
     def shutdown(self, *arguments: Any, **options: Any) -> bool:
         """Stop the threads once they have answered."""
         self._reserved.shutdown(*arguments, **options)
-        return bool(super().shutdown(*arguments, **options))
+        is_shut = bool(super().shutdown(*arguments, **options))
+        self._streams.end()
+        return is_shut
 
 
 class Application:
     """The WSGI application: answers what needs no database at once, and everything as soon as the database is open."""
 
-    def __init__(self, settings: config.Settings, waiting: Waiting, ring_workers: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: config.Settings, waiting: Waiting, feed: Feed, ring_workers: Callable[[], None]
+    ) -> None:
         self._settings = settings
         self._waiting = waiting
+        self._feed = feed
         self._ring_workers = ring_workers
         self._obstacle: PiVisionError = DatabaseRecovering()
         self._app = create_opening_app(settings, lambda: self._obstacle)
@@ -144,7 +156,7 @@ class Application:
         """Open the database, serve everything, and end this process when the database must be recovered."""
         try:
             gate, store, images = until_open(self._settings, self._note, lambda: None)
-            self._app = create_app(self._settings, store, images, self._waiting, self._ring_workers)
+            self._app = create_app(self._settings, store, images, self._waiting, self._feed, self._ring_workers)
             self.is_open.set()
             self.damage = gate.watch(store)
             self._log.error("the server ends, so that the database is recovered: %s", self.damage)
@@ -169,10 +181,12 @@ def serve(settings: config.Settings) -> None:
     log = logging.getLogger("server")
     program.make_private_folder(settings.run_dir)
     waiting = Waiting(seats=settings.server_threads - 2)
+    feed = Feed(settings.event_streams)
     bell = doorbell.Doorbell(doorbell.server_bell(settings.run_dir))
     worker_bells = [doorbell.worker_bell(settings.run_dir, number) for number in range(1, settings.workers + 1)]
 
     def ring_workers() -> None:
+        feed.ring()  # who adds or retries a task makes an event, too
         for worker_bell in worker_bells:
             doorbell.ring(worker_bell)
 
@@ -181,12 +195,14 @@ def serve(settings: config.Settings) -> None:
             for message in bell.wait(timeout_seconds=60):
                 if message.isdigit():
                     waiting.wake(int(message))
+            feed.ring()
 
     def stop(*_: object) -> None:
         waiting.close()
+        feed.close()
         raise SystemExit
 
-    application = Application(settings, waiting, ring_workers)
+    application = Application(settings, waiting, feed, ring_workers)
     server = Server(
         application,
         dispatcher=Dispatcher(settings.server_threads),

@@ -85,6 +85,8 @@ class Worker:
                 if self._task is None:
                     self._keep_house()
                     self._task = self._store.claim(self._number)
+                    if self._task is not None:
+                        self._ring_server(self._task)
                 if self._task is not None:
                     self._task = self._work_on(self._task)
                     continue
@@ -124,8 +126,12 @@ class Worker:
                     self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
         if not finished:
             self._log.warning("task %d is no longer ours, its result is dropped", task.id)
-        doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
+        self._ring_server(task)
         return following
+
+    def _ring_server(self, task: Task) -> None:
+        """This task, and the next if it was claimed with the same commit, have made a step."""
+        doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
 
     def _finish(self, task: Task, result: bytes, error: TaskError | None) -> tuple[bool, Task | None]:
         """Finish the task, and claim the next with the same commit unless there is something else to do first."""
@@ -157,9 +163,10 @@ class Worker:
         if task.attempt < self._settings.max_attempts:
             if self._store.requeue(task):
                 self._log.warning("task %d is queued again after attempt %d: %s", task.id, task.attempt, cause.detail)
+                self._ring_server(task)
         elif self._store.quarantine(task, cause):
             self._log.error("task %d is quarantined after attempt %d: %s", task.id, task.attempt, cause.detail)
-            doorbell.ring(doorbell.server_bell(self._settings.run_dir), str(task.id).encode())
+            self._ring_server(task)
 
     def _cause_of_death(self, task: Task) -> TaskError:
         last = heartbeat.read(self._settings.run_dir, task.worker or 0)

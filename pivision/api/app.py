@@ -7,6 +7,8 @@ import falcon
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
+from pivision.api.events import PATH, Events
+from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
@@ -29,7 +31,12 @@ App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
-    settings: Settings, store: Store, images: Images, waiting: Waiting, ring_workers: Callable[[], None]
+    settings: Settings,
+    store: Store,
+    images: Images,
+    waiting: Waiting,
+    feed: Feed,
+    ring_workers: Callable[[], None],
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
     access = Access(settings)
@@ -43,12 +50,14 @@ def create_app(
     intake = Intake(settings, store, images, models, ring_workers)
     app.add_route("/readyz", Ready(settings, store, images))
     app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
-    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store))
+    app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store, images, feed))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
     app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
     app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
-    app.add_route("/v1/system", System(settings, store, images))
+    system = System(settings, store, images)
+    app.add_route("/v1/system", system)
+    app.add_route(PATH, Events(feed, Reading(feed, store, system.look)))
 
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))

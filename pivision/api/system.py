@@ -110,26 +110,28 @@ class System:
         }
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Tell it as JSON."""
+        resp.data = msgspec.json.encode(self.look())
+
+    on_head = on_get
+
+    def look(self) -> dict[str, Any]:
         """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
         memory = psutil.virtual_memory()
         told = abilities.published(self._settings.run_dir)
-        resp.data = msgspec.json.encode(
-            {
-                "versions": {**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
-                "machine": platform.machine(),
-                "uptime_seconds": round(heartbeat.boottime()),
-                "tasks": self._store.counts(),
-                "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
-                "health": _read(self._settings.run_dir / "health.json"),
-                "restarts": [event._asdict() for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
-                "recovery": _read(report_file(self._settings.data_dir)),
-                "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
-                "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
-                "temperature_celsius": _temperature_celsius(),
-            }
-        )
-
-    on_head = on_get
+        return {
+            "versions": {**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
+            "machine": platform.machine(),
+            "uptime_seconds": round(heartbeat.boottime()),
+            "tasks": self._store.counts(),
+            "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
+            "health": _read(self._settings.run_dir / "health.json"),
+            "restarts": [event._asdict() for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
+            "recovery": _read(report_file(self._settings.data_dir)),
+            "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
+            "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
+            "temperature_celsius": _temperature_celsius(),
+        }
 
     def _worker(self, number: int) -> dict[str, Any]:
         beat = heartbeat.read(self._settings.run_dir, number)

@@ -9,10 +9,12 @@ import msgspec
 from falcon.routing import BaseConverter
 
 from pivision import operations
+from pivision.api.feed import Feed
 from pivision.api.intake import Intake
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
 from pivision.errors import InvalidRequest
+from pivision.images import Images
 from pivision.store import Store
 from pivision.task import State, Task
 
@@ -72,7 +74,13 @@ class Tasks:
         """The newest tasks, a page at a time; `next` is the cursor of the page behind, null on the last."""
         limit = req.get_param_as_int("limit", min_value=1, max_value=_PAGE_LIMIT, default=_PAGE_DEFAULT)
         before = req.get_param_as_int("cursor", min_value=1, max_value=1 << 62)
-        tasks = self._store.page(limit + 1, before, _state(req.get_param("state")))  # one more tells of another page
+        tasks = self._store.page(
+            limit + 1,  # one more tells of another page
+            before,
+            state=_state(req.get_param("state")),
+            operation=_operation(req.get_param("operation")),
+            source=req.get_param("source"),
+        )
         page = tasks[:limit]
         resp.data = msgspec.json.encode({"tasks": page, "next": str(page[-1].id) if len(tasks) > limit else None})
 
@@ -82,8 +90,10 @@ class Tasks:
 class OneTask:
     """/v1/tasks/{task_id}"""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, images: Images, feed: Feed) -> None:
         self._store = store
+        self._images = images
+        self._feed = feed
 
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The task as it is now."""
@@ -92,8 +102,15 @@ class OneTask:
     on_head = on_get
 
     def on_delete(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
-        """Cancel a task that still waits."""
-        resp.data = msgspec.json.encode(self._store.cancel(task_id))
+        """Cancel a task that still waits; with ?remove=true, remove a finished one and its pictures."""
+        if req.get_param_as_bool("remove"):
+            sha256s = self._store.remove(task_id)
+            self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
+            self._feed.tell_removed(task_id)
+            resp.status = falcon.HTTP_204
+        else:
+            resp.data = msgspec.json.encode(self._store.cancel(task_id))
+            self._feed.ring()
 
 
 class Retry:
@@ -108,6 +125,12 @@ class Retry:
         task = self._store.retry(task_id)
         self._ring_workers()
         resp.data = msgspec.json.encode(task)
+
+
+def _operation(name: str | None) -> str | None:
+    if name is not None and name not in operations.OPERATIONS:
+        raise InvalidRequest(f"there is no operation {name!r}; there are: {', '.join(operations.OPERATIONS)}")
+    return name
 
 
 def _state(text: str | None) -> State | None:

@@ -104,11 +104,34 @@ class Store:
             raise TaskNotFound(f"there is no task {task_id}")
         return to_task(rows[0])
 
-    def page(self, limit: int, before: int | None = None, state: State | None = None) -> list[Task]:
-        """The newest tasks, at most `limit`, with ids below `before`, in `state` if one is given."""
-        page = {"limit": limit, "before": before if before is not None else 1 << 62}
-        rows = self._read("list_by_state", state=state, **page) if state else self._read("list", **page)
+    def page(
+        self,
+        limit: int,
+        before: int | None = None,
+        state: State | None = None,
+        operation: str | None = None,
+        source: str | None = None,
+    ) -> list[Task]:
+        """The newest tasks, at most `limit`, with ids below `before`; of this state, operation and source, if given."""
+        page = {"limit": limit, "before": before if before is not None else 1 << 62, "operation": operation}
+        if source is not None:
+            rows = self._read("list_by_source", source=source, state=state, **page)
+        else:
+            rows = self._read("list_by_state", state=state, **page) if state else self._read("list", **page)
         return [to_task(row) for row in rows]
+
+    def revisions(self) -> tuple[int, int]:
+        """The number of the last change of any task, behind the oldest from which on nothing is missing."""
+        found = self._read("revisions")[0]
+        return found["oldest"], found["newest"]
+
+    def changes_since(self, revision: int, limit: int) -> list[tuple[int, Task]]:
+        """The tasks that have changed since, as they are now, each with the number of its last change; `limit` of them.
+
+        In the order of the numbers. What was removed is not told of.
+        """
+        rows = self._read("changes_since", revision=revision, limit=limit)
+        return [(row["revision"], to_task(row)) for row in rows]
 
     def counts(self) -> dict[State, int]:
         """How many tasks there are in each state."""
@@ -122,6 +145,13 @@ class Store:
     def retry(self, task_id: int) -> Task:
         """Queue a task again that ended without a result. Raises TaskNotFound, TaskStateConflict."""
         return self._stepped(task_id, State.QUEUED, self._write("retry", id=task_id))
+
+    def remove(self, task_id: int) -> set[str]:
+        """Remove a finished task; return as `remove_expired` does. Raises TaskNotFound, TaskStateConflict."""
+        rows = self._write("remove", id=task_id)
+        if not rows:
+            raise TaskStateConflict(f"task {task_id} is {self.get(task_id).state}; only a finished one can be removed")
+        return images_of(rows)
 
     # Workers
 

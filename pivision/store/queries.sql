@@ -32,10 +32,28 @@ SELECT * FROM task WHERE id = :id;
 
 -- name: list
 -- Newest first; the cursor is the last id that the client has seen, so that new tasks do not shift the pages.
-SELECT * FROM task WHERE id < :before ORDER BY id DESC LIMIT :limit;
+SELECT * FROM task WHERE id < :before
+    AND (:operation IS NULL OR EXISTS (SELECT 1 FROM json_each(operations) WHERE value ->> 'name' = :operation))
+ORDER BY id DESC LIMIT :limit;
 
 -- name: list_by_state
-SELECT * FROM task WHERE state = :state AND id < :before ORDER BY id DESC LIMIT :limit;
+-- Like list, by the index of the states.
+SELECT * FROM task WHERE state = :state AND id < :before
+    AND (:operation IS NULL OR EXISTS (SELECT 1 FROM json_each(operations) WHERE value ->> 'name' = :operation))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: list_by_source
+-- Like list, by the index of the sources, in one state or in any: + keeps the planner from the index of the states.
+SELECT * FROM task WHERE source = :source AND id < :before AND (:state IS NULL OR +state = :state)
+    AND (:operation IS NULL OR EXISTS (SELECT 1 FROM json_each(operations) WHERE value ->> 'name' = :operation))
+ORDER BY id DESC LIMIT :limit;
+
+-- name: revisions
+SELECT oldest, newest FROM task_revision;
+
+-- name: changes_since
+-- That a number is above 0 is said for the index, which holds no others.
+SELECT * FROM task WHERE revision > :revision AND revision > 0 ORDER BY revision LIMIT :limit;
 
 -- name: counts
 SELECT state, count(*) AS tasks FROM task GROUP BY state;
@@ -109,6 +127,11 @@ UPDATE task SET state = 'queued', attempt = 0, result = NULL, error_code = NULL,
     finished_at = NULL, finished_running_seconds = NULL
 WHERE id = :id AND state IN ('failed', 'quarantined', 'cancelled')
 RETURNING *;
+
+-- name: remove
+-- A person asks for it; what waits or is at work has no end, and stays.
+DELETE FROM task WHERE id = :id AND finished_running_seconds IS NOT NULL
+RETURNING id, image_sha256, drawing_sha256;
 
 -- name: tick
 -- Within one boot the clock goes on by what CLOCK_BOOTTIME went on; a new boot adds what it has been up so far.

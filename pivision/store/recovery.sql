@@ -50,6 +50,16 @@ INSERT OR REPLACE INTO sqlite_sequence (rowid, name, seq) VALUES (
 UPDATE appliance_clock SET boot_id = :boot_id, boottime_seconds = :boottime_seconds, running_seconds = :running_seconds
 WHERE running_seconds < :running_seconds;
 
+-- name: newest_revision
+SELECT newest FROM task_revision;
+
+-- name: set_revision
+-- The changes were numbered anew. What was told before the recovery must not be taken for one of these numbers, even if
+-- the newest that was given cannot be read: so they go on far behind it, and from there on nothing is missing.
+UPDATE task_revision SET
+    oldest = max(newest, :revision) + 1048576,
+    newest = max(newest, :revision) + 1048576;
+
 -- name: requeue_running
 -- Nobody had the database open, so nobody works on them.
 UPDATE task SET state = 'queued', worker = NULL, started_at = NULL WHERE state = 'running';

@@ -10,6 +10,7 @@ import pytest
 
 from pivision import config, doctor
 from pivision.api.app import create_app
+from pivision.api.feed import Feed
 from pivision.api.waiting import Waiting
 from pivision.config import ROOT, Settings
 from pivision.images import Images
@@ -43,7 +44,9 @@ def test_no_setting_is_described_that_is_not_there() -> None:
 def test_the_routes_described_are_those_that_there_are(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     images = Images(settings.images_dir, reserve_bytes=0)
-    app = create_app(settings, Store(settings.database), images, Waiting(seats=1), ring_workers=lambda: None)
+    app = create_app(
+        settings, Store(settings.database), images, Waiting(seats=1), Feed(places=1), ring_workers=lambda: None
+    )
     there = {
         (method.method, re.sub(r"\{[^}]*\}", "ID", route.path))
         for route in falcon.inspect.inspect_routes(app)

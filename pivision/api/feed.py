@@ -1,0 +1,155 @@
+"""What the event streams share: a bounded number of places, a bell that wakes them, and one reading for all of them."""
+
+import contextlib
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import msgspec
+
+from pivision.errors import PiVisionError, TooManyStreams
+from pivision.store import Store
+
+_BATCH_TASKS = 100
+_BATCHES_KEPT = 8  # streams that keep up ask for the same one
+_REMOVALS_KEPT = 1000
+_NOTHING_SECONDS = 0.5  # a ring may be lost
+_SYSTEM_SECONDS = 2.0  # how often to look
+_SYSTEM_AGE_SECONDS = 10.0  # numbers that change all the time are told so often
+_NUMBERS = {"uptime_seconds", "disk", "memory", "temperature_celsius"}
+
+
+class Feed:
+    """At most `places` streams at once, each in a thread that waits here."""
+
+    def __init__(self, places: int) -> None:
+        self._places = threading.BoundedSemaphore(places)
+        self._rung = threading.Condition()
+        self._rings = 0
+        self._removed: deque[tuple[int, int]] = deque(maxlen=_REMOVALS_KEPT)
+        self.removals = 0
+        self.closed = threading.Event()
+
+    def enter(self) -> None:
+        """Take a place, until `leave`. Raises TooManyStreams when there is none."""
+        if not self._places.acquire(blocking=False):
+            raise TooManyStreams("every place for an event stream is taken")
+
+    def leave(self) -> None:
+        """Give the place back."""
+        self._places.release()
+
+    @property
+    def rings(self) -> int:
+        """How often it has been rung: what a stream has seen before it looks."""
+        return self._rings
+
+    def ring(self) -> None:
+        """Let the streams look: something may have changed."""
+        with self._rung:
+            self._rings += 1
+            self._rung.notify_all()
+
+    def wait(self, seen: int, timeout_seconds: float) -> None:
+        """Wait until it has been rung more than `seen` times, at most `timeout_seconds`."""
+        with self._rung:
+            self._rung.wait_for(lambda: self._rings != seen, timeout_seconds)
+
+    def tell_removed(self, task_id: int) -> None:
+        """Let those who are connected know that a task is gone. Whoever is not finds out when it asks for the task."""
+        with self._rung:
+            self.removals += 1
+            self._removed.append((self.removals, task_id))
+        self.ring()
+
+    def removed_since(self, number: int) -> list[tuple[int, int]]:
+        """The removals behind this one: the number of each, and the task's id."""
+        with self._rung:
+            return [removal for removal in self._removed if removal[0] > number]
+
+    def close(self) -> None:
+        """Let every stream end: the server stops."""
+        self.closed.set()
+        self._rings += 1  # without the lock: a signal may have come while this thread had it
+        if self._rung.acquire(timeout=1.0):
+            self._rung.notify_all()
+            self._rung.release()
+
+
+class Batch(NamedTuple):
+    """What has changed since some revision, ready to be sent."""
+
+    revision: int  # to go on from
+    events: bytes
+
+
+class Reading:
+    """Reads what the streams tell, once for all of them, on one connection to the database."""
+
+    def __init__(self, feed: Feed, store: Store, look: Callable[[], dict[str, Any]]) -> None:
+        self._feed = feed
+        self._store = store
+        self._look = look
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
+        self._batches: OrderedDict[int, Batch] = OrderedDict()  # by the revision since when
+        self._nothing = (
+            -1,
+            -1,
+            0.0,
+        )  # since which revision nothing had changed, after which ring, and until when that counts
+        self._system = b""
+        self._system_matters: dict[str, Any] = {}
+        self._system_told = self._system_due = float("-inf")
+
+    def revisions(self) -> tuple[int, int]:
+        """As the store tells them."""
+        return self._thread.submit(self._store.revisions).result()
+
+    def since(self, revision: int, rings: int) -> Batch:
+        """What has changed since; `rings` were heard before asking. Nothing while the database is out of reach."""
+        return self._thread.submit(self._since, revision, rings).result()
+
+    def system(self) -> bytes:
+        """The event that tells of the whole system; another one when something that matters has changed."""
+        return self._thread.submit(self._current_system).result()
+
+    def _since(self, revision: int, rings: int) -> Batch:
+        if revision in self._batches:  # tasks are told as they were, and those that changed again, again
+            return self._batches[revision]
+        since, heard, until = self._nothing
+        if since == revision and heard >= rings and time.monotonic() < until:
+            return Batch(revision, b"")
+        rings = self._feed.rings
+        try:
+            changes = self._store.changes_since(revision, _BATCH_TASKS)
+        except PiVisionError:
+            changes = []
+        if not changes:
+            self._nothing = revision, rings, time.monotonic() + _NOTHING_SECONDS
+            return Batch(revision, b"")
+        batch = Batch(changes[-1][0], b"".join(event("task", task, number) for number, task in changes))
+        self._batches[revision] = batch
+        if len(self._batches) > _BATCHES_KEPT:
+            self._batches.popitem(last=False)
+        return batch
+
+    def _current_system(self) -> bytes:
+        now = time.monotonic()
+        if now >= self._system_due:
+            self._system_due = now + _SYSTEM_SECONDS
+            with contextlib.suppress(PiVisionError):
+                found = self._look()
+                matters = {name: value for name, value in found.items() if name not in _NUMBERS}
+                if matters != self._system_matters or now >= self._system_told + _SYSTEM_AGE_SECONDS:
+                    self._system, self._system_matters, self._system_told = event("system", found), matters, now
+        return self._system
+
+
+def event(name: str, data: object, number: int | None = None) -> bytes:
+    """One event as it is sent. Its data is one line of JSON: what comes ready from the database may have more."""
+    head = f"event: {name}\n" + (f"id: {number}\n" if number is not None else "")
+    text = msgspec.json.encode(data).replace(b"\r", b" ").replace(b"\n", b" ")
+    return head.encode() + b"data: " + text + b"\n\n"
