@@ -132,3 +132,39 @@ def test_the_list_is_filtered(visit: Visit, box: Api) -> None:
     expect(page.get_by_text("No task is like this.")).to_be_visible()
     page.get_by_label("State").select_option("done")
     expect(page.locator(".tile").first).to_be_visible()
+
+
+def test_what_happens_elsewhere_is_seen_without_asking(visit: Visit, box: Api) -> None:
+    page = visit.open("/")
+    page.route("**/v1/tasks?limit=50", lambda route: route.abort())  # what is asked without a stream
+    expect(page.get_by_role("search")).to_be_visible()
+    page.wait_for_load_state("load")
+    picture, _ = code_picture("seen at once")
+    task_id = box.request("POST", "/v1/tasks?operations=codes", picture).json["id"]
+    tile = page.locator(f".tile[data-id='{task_id}']")
+    expect(tile).to_contain_text("seen at once")
+    box.request("DELETE", f"/v1/tasks/{task_id}?remove=true")
+    expect(tile).to_have_count(0)
+
+
+def test_without_a_stream_the_page_asks(visit: Visit, box: Api) -> None:
+    visit.page.route("**/v1/events*", lambda route: route.fulfill(status=503))
+    page = visit.open("/")
+    expect(page.get_by_role("search")).to_be_visible()
+    picture, _ = code_picture("asked for")
+    task_id = box.request("POST", "/v1/tasks?operations=codes", picture).json["id"]
+    expect(page.locator(f".tile[data-id='{task_id}']")).to_contain_text("asked for")
+    expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_a_task_is_deleted_when_one_has_said_so_twice(visit: Visit, box: Api) -> None:
+    task_id = box.request("POST", "/v1/tasks?operations=quality&wait=10", png("red")).json["id"]
+    page = visit.open(f"/tasks/{task_id}")
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Keep it").click()
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    assert box.get(f"/v1/tasks/{task_id}").status == 200
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete").click()
+    expect(page.get_by_role("search")).to_be_visible()
+    assert box.get(f"/v1/tasks/{task_id}").status == 404
