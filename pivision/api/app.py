@@ -15,7 +15,7 @@ from pivision.api.intake import Intake
 from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
-from pivision.api.pages import Page
+from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
@@ -99,6 +99,7 @@ def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> 
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     problems.install(app)
     app.add_route("/", Page())
+    app.add_route("/web/{name}", WebFile())
     app.add_route("/healthz", Alive())
     app.add_route("/session", Session(access))
     return app
