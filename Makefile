@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-opencvs test-appliance test-pi check format bench bench-vision install upgrade uninstall clean
+.PHONY: run test test-opencvs test-appliance test-pi check format bench bench-vision bench-web install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -36,6 +36,9 @@ bench: $(VENV)/installed-dev
 
 bench-vision: $(VENV)/installed-dev
 	$(VENV)/bin/python -m benchmarks operations networks readers warmth
+
+bench-web: $(VENV)/installed-dev
+	$(VENV)/bin/python -m benchmarks web
 
 # With options: sudo make install OPTIONS="--user djg --wheels DIR"
 install:

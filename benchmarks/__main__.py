@@ -9,6 +9,7 @@ from benchmarks import machine
 NAMES = (
     *("queue", "http", "overhead", "throughput", "recovery", "memory", "boot"),
     *("operations", "networks", "readers", "warmth"),
+    "web",
 )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pivision import __version__, doctor
+from pivision.client import cli as client
 from pivision.errors import InvalidRequest, PiVisionError
 from pivision.install import cli as installer
 
@@ -144,6 +145,7 @@ def main() -> None:
     )
     remove = actions.add_parser("remove", help="delete a model's file")
     remove.add_argument("names", nargs="+", metavar="NAME")
+    client.add_to(commands)
     installer.add_to(commands)
     command("note-end", _note_end, "leave word of how it ended, for `why`; the unit calls it")
 

@@ -23,13 +23,15 @@ ROOT = Path(__file__).resolve().parent.parent
 
 _PREFIX = "PIVISION_"
 _NOT_SETTINGS = {
+    "PIVISION_CLIENT_TOKEN",
     "PIVISION_CONFIG",
     "PIVISION_PYTHON",
     "PIVISION_ROOT",
     "PIVISION_TO_JOURNAL",
     "PIVISION_WEB_PASSWORD_SHA",
 }
-"""PIVISION_CONFIG names another pivision.toml; the others are what appliance.py tells conf/supervisord.conf."""
+"""PIVISION_CONFIG names another pivision.toml, PIVISION_CLIENT_TOKEN is the commands' of client/; the others are what
+appliance.py tells conf/supervisord.conf."""
 
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
 _LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first

@@ -334,6 +334,52 @@ class WrongFile(DownloadFailed):
     remedy = "Look at what the detail names; PIVISION_MODEL_MIRROR names another source."
 
 
+# What the commands that ask a box meet
+
+
+class ServerUnreachable(PiVisionError):
+    """There is no answer from the box."""
+
+    code = "server-unreachable"
+    remedy = "Name its address with --url, as in http://the-pi:8080; on the box, see that it runs: make run."
+
+
+class ServerRefused(PiVisionError):
+    """The box has refused the request."""
+
+    code = "server-refused"
+    remedy = "Do what the detail says; docs/api.md lists each code."
+
+    def __init__(self, detail: str = "", problem_code: str = "", pause_seconds: float | None = None) -> None:
+        super().__init__(detail)
+        self.problem_code = problem_code
+        self.pause_seconds = pause_seconds  # after which it is worth a repetition; None: it is not
+
+
+class TokenMissing(PiVisionError):
+    """The box asks for an access token, and there is none."""
+
+    code = "token-missing"
+    remedy = (
+        "Make one on the box with `python -m pivision token`, and name a file that has it with --token-file, or put it "
+        "into the variable PIVISION_CLIENT_TOKEN."
+    )
+
+
+class FileUnreadable(PiVisionError):
+    """A file cannot be read."""
+
+    code = "file-unreadable"
+    remedy = "Name a file that is there and that you may read."
+
+
+class NotFinished(PiVisionError):
+    """The box has not finished in time."""
+
+    code = "not-finished"
+    remedy = "Run the same command again, which goes on with the same tasks, or give it more time with --timeout."
+
+
 # What stops an installation
 
 

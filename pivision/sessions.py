@@ -9,7 +9,7 @@ import re
 import secrets
 from pathlib import Path
 
-from pivision import program, tokens
+from pivision import tokens
 from pivision.tokens import Token
 
 LIFETIME_SECONDS = 30 * 86400
@@ -23,7 +23,7 @@ def create(secrets_dir: Path, token: Token) -> str:
     """Begin a session for whoever has shown this token, and return what the cookie is to hold."""
     cookie = secrets.token_urlsafe(32)
     folder = _folder(secrets_dir)
-    program.make_private_folder(folder)
+    folder.mkdir(0o700, exist_ok=True)  # never the folder around it: health puts that back, but only where none is
     _make_room(folder)
     file = _file(secrets_dir, cookie)
     new = folder / f".{file.name}.{os.getpid()}"

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import falcon
+from prometheus_client import CollectorRegistry
 
 from pivision.api import deepstack, problems, tasks
 from pivision.api.auth import Access, TokenGuard
@@ -12,6 +13,7 @@ from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
+from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
@@ -39,8 +41,8 @@ def create_app(
     ring_workers: Callable[[], None],
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    access = Access(settings)
-    app = _create(settings, access)
+    access, registry = Access(settings), new_registry()
+    app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
     form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
@@ -48,7 +50,9 @@ def create_app(
     models = Models(settings.models_dir)
     uploads = Uploads(images, settings.max_upload_bytes)
     intake = Intake(settings, store, images, models, ring_workers)
-    app.add_route("/readyz", Ready(settings, store, images))
+    ready = Ready(settings, store, images)
+    app.add_route("/readyz", ready)
+    app.add_route("/metrics", Metrics(registry, settings, store, images, ready))
     app.add_route("/v1/tasks", tasks.Tasks(store, uploads, intake, waiting, settings.max_wait_seconds))
     app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store, images, feed))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
@@ -69,14 +73,21 @@ def create_app(
 
 def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings, Access(settings))
+    app = _create(settings, Access(settings), new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
+    app.add_sink(Opening(obstacle), "/metrics")
     return app
 
 
-def _create(settings: Settings, access: Access) -> App:
-    gates: list[Any] = [SafeHeaders(), HostCheck(settings.known_hosts), SignInByAddress(access), TokenGuard(access)]
+def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
+    gates: list[Any] = [
+        RequestMeter(registry),
+        SafeHeaders(),
+        HostCheck(settings.known_hosts),
+        SignInByAddress(access),
+        TokenGuard(access),
+    ]
     app: App = falcon.App(middleware=gates)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False

@@ -11,16 +11,16 @@ from pivision.config import Settings
 from pivision.errors import CrossSite, Forbidden, Unauthorized
 from pivision.tokens import Scope, Token
 
-_PROTECTED = "v1"
+_PROTECTED = ("v1", "metrics")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
 class Visitor(NamedTuple):
-    """Who asks: the name of the token, what it may, and whether a browser sent the cookie by itself."""
+    """Who asks: the name of the token, what it may, and whether a browser may have sent this for another site."""
 
     name: str | None
     scope: Scope
-    is_by_cookie: bool = False
+    may_be_foreign: bool = False
 
 
 class Access:
@@ -38,7 +38,7 @@ class Access:
         Raises Unauthorized, Forbidden, CrossSite or TooManyAttempts.
         """
         visitor, needed = self.visitor(req, key), _scope_of(req)
-        if visitor.is_by_cookie and req.method not in _SAFE_METHODS:
+        if visitor.may_be_foreign and req.method not in _SAFE_METHODS:
             require_same_origin(req)
         if not visitor.scope.covers(needed):
             has = f"the token {visitor.name!r} has {visitor.scope.value!r}"
@@ -47,7 +47,7 @@ class Access:
     def visitor(self, req: falcon.Request, key: str = "") -> Visitor:
         """Who asks. A cookie counts where no token is sent. Raises Unauthorized or TooManyAttempts."""
         if self.is_open:
-            return Visitor(None, Scope.ADMIN)
+            return Visitor(None, Scope.ADMIN, may_be_foreign=req.get_header("Origin") is not None)
         scheme, _, sent = (req.auth or "").partition(" ")
         bearer = sent.strip() if scheme.lower() == "bearer" else ""
         given = [text for text in (key, bearer) if text]
@@ -55,7 +55,7 @@ class Access:
             if token := self.token(req, text):
                 return Visitor(token.name, token.scope)
         if not given and (token := sessions.find(self.secrets_dir, self.cookie(req))):
-            return Visitor(token.name, token.scope, is_by_cookie=True)
+            return Visitor(token.name, token.scope, may_be_foreign=True)
         raise Unauthorized("this address needs a valid token")
 
     def token(self, req: falcon.Request, text: str) -> Token | None:
@@ -83,7 +83,7 @@ class TokenGuard:
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Raise Unauthorized, or what else stands in the way, unless the request may pass."""
-        if req.path.lstrip("/").partition("/")[0] != _PROTECTED:  # as the router reads it: it strips leading slashes
+        if req.path.lstrip("/").partition("/")[0] not in _PROTECTED:  # as the router reads it, which strips slashes
             return
         if req.method != "POST" or not deepstack_form.is_spoken_at(req.path):
             self._access.require(req)

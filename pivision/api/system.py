@@ -44,12 +44,16 @@ class Ready:
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 if all is there that a task needs, else 503; either way with what was found."""
-        checks = {"database": self._database(), "disk": self._disk(), "worker": self._worker()}
+        checks = self.checks()
         is_ready = all(found == "ok" for found in checks.values())
         resp.status = falcon.HTTP_200 if is_ready else falcon.HTTP_503
         resp.data = msgspec.json.encode({"status": "ready" if is_ready else "not ready", "checks": checks})
 
     on_head = on_get
+
+    def checks(self) -> dict[str, str]:
+        """What was found of each: "ok", or what is wrong."""
+        return {"database": self._database(), "disk": self._disk(), "worker": self._worker()}
 
     def _database(self) -> str:
         try:
@@ -130,7 +134,7 @@ class System:
             "recovery": _read(report_file(self._settings.data_dir)),
             "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
             "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
-            "temperature_celsius": _temperature_celsius(),
+            "temperature_celsius": temperature_celsius(),
         }
 
     def _worker(self, number: int) -> dict[str, Any]:
@@ -155,7 +159,7 @@ def _read(file: Path) -> Any:
         return None
 
 
-def _temperature_celsius() -> float | None:
+def temperature_celsius() -> float | None:
     """The processor's, where the kernel tells: `cpu_thermal` on a Pi, `coretemp` on a PC."""
     sensors = psutil.sensors_temperatures()
     for name in ("cpu_thermal", "coretemp"):

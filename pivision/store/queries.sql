@@ -188,3 +188,20 @@ SELECT
     coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task'), 0) AS last_id,
     (SELECT max(finished_running_seconds) FROM task WHERE finished_running_seconds IS NOT NULL) AS last_end_seconds,
     (SELECT group_concat(state || '=' || tasks) FROM (SELECT state, count(*) AS tasks FROM task GROUP BY state)) AS tasks;
+
+-- name: counts_by_operation
+-- A task counts for each operation that it has.
+SELECT state, operation.value ->> '$.name' AS operation, count(*) AS tasks
+FROM task, json_each(task.operations) AS operation GROUP BY 1, 2;
+
+-- name: queue_ends
+-- The task that waits longest, null if none does, and the last id that was given.
+SELECT
+    (SELECT id FROM task WHERE state = 'queued' ORDER BY id LIMIT 1) AS oldest_id,
+    coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'task'), 0) AS last_id;
+
+-- name: ended_since
+-- A page of those that have ended by then or later, in the order of their ends.
+SELECT id, attempt, finished_at, finished_running_seconds, result FROM task
+WHERE finished_running_seconds IS NOT NULL AND (finished_running_seconds, id) > (:seconds, :id)
+ORDER BY finished_running_seconds, id LIMIT :limit;

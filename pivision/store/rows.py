@@ -1,7 +1,7 @@
 """A row of the table as a Task, and a Task as what a statement takes."""
 
 import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import apsw
 import msgspec
@@ -9,6 +9,16 @@ import msgspec
 from pivision.task import Image, NewTask, State, Task, TaskError
 
 Row = dict[str, Any]
+
+
+class End(NamedTuple):
+    """How a task has ended, for those who count."""
+
+    id: int
+    attempt: int
+    finished_at: str
+    running_seconds: int  # by the appliance's clock
+    result: str | None  # JSON
 
 
 def as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
@@ -39,6 +49,11 @@ def to_task(row: Row) -> Task:
         started_at=row["started_at"],
         finished_at=row["finished_at"],
     )
+
+
+def to_end(row: Row) -> End:
+    """The end of the task in a row."""
+    return End(row["id"], row["attempt"], row["finished_at"], row["finished_running_seconds"], row["result"])
 
 
 def images_of(removed: list[Row]) -> set[str]:

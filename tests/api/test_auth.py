@@ -19,6 +19,8 @@ ADDRESSES = [
     ("GET", "/v1/tasks/1/annotated"),
     ("GET", "/v1/operations"),
     ("GET", "/v1/system"),
+    ("GET", "/metrics"),
+    ("GET", "//metrics/"),
     ("GET", "/v1/nothing/here"),  # nobody learns what is not there, either
     ("GET", "/v1/"),
     ("PATCH", "/v1/tasks"),

@@ -3,10 +3,12 @@
 import contextlib
 import http.cookies
 import json
+import tempfile
+from pathlib import Path
 
 import pytest
 
-from pivision import sessions, tokens
+from pivision import tokens
 from pivision.tokens import Scope
 from tests.api.conftest import Api, assert_problem, form, png, serving
 from tests.box import Answer, eventually
@@ -188,14 +190,21 @@ def test_a_session_has_the_scope_of_its_token_and_ends_with_it(api: Api) -> None
 
 
 def test_sessions_outlive_the_server() -> None:
-    with serving() as api:
-        secrets_dir = api.folder / "data" / "secrets"
-        token = tokens.find(secrets_dir, api.token)
-        assert token
-        sent = (
-            f"pivision_session_{api.port}={sessions.create(secrets_dir, token)}"  # by a process that is not the server
-        )
-        assert ask(api, "GET", "/session", Cookie=sent).json["name"] == "test"
+    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
+        api = Api(Path(folder))
+        with api.program("pivision.server"):
+            eventually(lambda: is_up(api), "the server answers")
+            sent = cookie_of(sign_in(api, api.token))
+        assert not is_up(api)
+        with api.program("pivision.server"):
+            eventually(lambda: is_up(api), "it answers again")
+            assert ask(api, "GET", "/session", Cookie=sent).json["name"] == "test"
+
+
+def is_up(api: Api) -> bool:
+    with contextlib.suppress(OSError):
+        return api.get("/healthz").status == 200
+    return False
 
 
 def test_who_guesses_is_slowed_down_and_who_has_a_token_is_not() -> None:
@@ -226,6 +235,9 @@ def test_where_nobody_is_asked_everybody_is_an_admin() -> None:
         assert ask(api, "GET", "/?token=whatever").status == 303
         assert ask(api, "DELETE", "/session").status == 204
         assert session_files(api) == set()
+        post = "POST", "/v1/tasks?operations=codes", png()
+        assert ask(api, *post).status == ask(api, *post, Origin=origin(api)).status == 201
+        assert_problem(ask(api, *post, Origin="http://evil.example"), 403, "cross-site")
 
 
 def test_the_log_and_the_files_name_neither_token_nor_cookie(api: Api) -> None:

@@ -1,0 +1,103 @@
+"""`python -m pivision submit`, `tasks` and `watch`."""
+
+import argparse
+import json
+import os
+import sys
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from pivision.client import table
+from pivision.client.connection import Connection
+from pivision.client.events import SILENCE_SECONDS, Events
+from pivision.client.submission import Outcome, Submission, pictures
+from pivision.errors import FileUnreadable
+
+TOKEN_VARIABLE = "PIVISION_CLIENT_TOKEN"  # noqa: S105  # its name
+_PAGE = 200
+
+
+def add_to(commands: Any) -> None:
+    """Add the three to the operator's command."""
+
+    def command(name: str, does: Callable[[argparse.Namespace], None], description: str) -> argparse.ArgumentParser:
+        added: argparse.ArgumentParser = commands.add_parser(name, help=description, description=description)
+        added.set_defaults(does=does)
+        added.add_argument("--url", help="the box's address (default: this one)")
+        added.add_argument("--token-file", type=Path, metavar="FILE", help=f"has the token (default: {TOKEN_VARIABLE})")
+        added.add_argument("--json", action="store_true", help="one line of JSON each, instead of a table")
+        return added
+
+    submit = command("submit", _submit, "send pictures and tell what is found in them")
+    submit.add_argument("paths", nargs="+", type=Path, metavar="FILE|FOLDER")
+    submit.add_argument("--operations", required=True, help="names with commas (codes,faces), or JSON")
+    submit.add_argument("--source", help="where the pictures come from, in your words")
+    submit.add_argument(
+        "--timeout", type=float, default=300.0, metavar="SECONDS", help="for each picture (default 300)"
+    )
+    tasks = command("tasks", _tasks, "list the newest tasks")
+    tasks.add_argument("--state", help="queued, running, done, failed, quarantined or cancelled")
+    tasks.add_argument("--last", type=int, default=20, metavar="N", help="how many (default 20)")
+    command("watch", _watch, "tell what happens to tasks, as it happens, until Ctrl-C")
+
+
+def _submit(options: argparse.Namespace) -> None:
+    submission = Submission(_box(options), options.operations, options.source, options.timeout)
+    files = pictures(options.paths)
+    outcomes: dict[Path, Outcome] = {}
+    for outcome in submission.of(files):
+        outcomes[outcome.file] = outcome
+        if options.json:
+            print(json.dumps({**outcome._asdict(), "file": str(outcome.file)}), flush=True)
+    if not options.json:
+        for line in table.lines(table.of_outcomes([outcomes[file] for file in files])):
+            print(line)
+    sys.exit(not all(outcome.is_done for outcome in outcomes.values()))
+
+
+def _tasks(options: argparse.Namespace) -> None:
+    box = _box(options)
+    tasks: list[dict[str, Any]] = []
+    cursor = ""
+    while len(tasks) < options.last:
+        query = {"limit": min(options.last - len(tasks), _PAGE), "state": options.state, "cursor": cursor}
+        given = {name: value for name, value in query.items() if value}
+        page = box.ask("GET", f"/v1/tasks?{urllib.parse.urlencode(given)}")
+        tasks += page["tasks"]
+        if (cursor := page["next"]) is None:
+            break
+    for line in map(json.dumps, tasks) if options.json else table.lines(table.of_tasks(tasks)):
+        print(line)
+
+
+def _watch(options: argparse.Namespace) -> None:
+    for event in Events(_box(options, SILENCE_SECONDS)):
+        if event.kind not in ("task", "removed"):
+            continue
+        if options.json:
+            print(event.data, flush=True)
+        elif event.kind == "task":
+            print(table.of_event(json.loads(event.data)), flush=True)
+        else:
+            print(f"{json.loads(event.data)['id']:>6}  removed", flush=True)
+
+
+def _box(options: argparse.Namespace, timeout_seconds: float = 30.0) -> Connection:
+    url = options.url
+    if url is None:
+        from pivision import config
+
+        url = f"http://127.0.0.1:{config.load().port}"
+    return Connection(url, _token(options.token_file), timeout_seconds)
+
+
+def _token(file: Path | None) -> str | None:
+    """Never an argument: every user of the machine can read those."""
+    if file is None:
+        return os.environ.get(TOKEN_VARIABLE, "").strip() or None
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except (OSError, ValueError) as error:
+        raise FileUnreadable(f"the token in {file} cannot be read: {error}") from None
