@@ -24,11 +24,17 @@ export class Events extends EventTarget {
     this.#open();
   }
 
-  stop() {
+  /** Stop for a while: `start` goes on from here. */
+  pause() {
     this.#isRunning = false;
     clearTimeout(this.#timer);
     this.#source?.close();
     this.#source = null;
+  }
+
+  /** Stop, and forget what was heard. */
+  stop() {
+    this.pause();
     this.#seen = this.#last = null;
   }
 

@@ -10,6 +10,7 @@ import { taskView } from "./task.js";
 import { tasksView } from "./tasks.js";
 
 const RETRY_MS = 1000;
+const HIDDEN_MS = 30000;
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
 const banner = document.getElementById("banner");
@@ -103,6 +104,13 @@ events.addEventListener("refresh", () => view?.refresh?.());
 events.addEventListener("lost", ({ detail }) => { lost(detail); status.look(); });
 events.addEventListener("back", () => { banner.hidden = true; say("The connection is back"); status.look(); });
 api.watch.addEventListener("signed-out", () => { if (isIn) askForToken(); });
+// A browser has six connections for one server: pages that nobody looks at must not hold them.
+let hiding = 0;
+document.addEventListener("visibilitychange", () => {
+  clearTimeout(hiding);
+  if (document.hidden) hiding = setTimeout(() => events.pause(), HIDDEN_MS);
+  else if (isIn) events.start();
+});
 window.addEventListener("hashchange", () => route());
 signOut.addEventListener("click", async () => {
   try {

@@ -7,6 +7,7 @@ import { ago, bytes, many, span, time } from "./words.js";
 
 const HOT_CELSIUS = 80;
 const READY_MS = 10000;
+const SILENCE_SECONDS = 120;
 
 const CHECKS = { database: "the database is not ready", disk: "the disk is full", worker: "no worker is running" };
 
@@ -18,6 +19,10 @@ export function verdict(ready, system) {
   const down = (system?.health?.programs ?? []).filter((program) => !["RUNNING", "STARTING"].includes(program.state)).map((program) => program.name);
   const stale = (system?.workers ?? []).filter((worker) => !worker.is_fresh).map((worker) => `worker ${worker.number}`);
   if (down.length || stale.length) return { colour: "warn", text: `It works, but without ${[...new Set([...down, ...stale])].join(", ")}.` };
+  const silence = system?.health?.boottime_seconds ? system.uptime_seconds - system.health.boottime_seconds : 0;
+  if (silence > SILENCE_SECONDS) return { colour: "warn", text: `It works, but health has said nothing for ${span(silence)}.` };
+  const low = system?.disk && system.disk.free_bytes < 1.5 * system.disk.reserve_bytes;
+  if (low) return { colour: "warn", text: `It works, but the disk is nearly full: ${bytes(system.disk.free_bytes)} free.` };
   if (system?.temperature_celsius >= HOT_CELSIUS) return { colour: "warn", text: `It works, but is hot: ${Math.round(system.temperature_celsius)} °C.` };
   if (system?.tasks?.quarantined) return { colour: "warn", text: `All is well, but ${many(system.tasks.quarantined, "task is", "tasks are")} quarantined.` };
   return { colour: "good", text: "All is well: ready for pictures." };
@@ -37,7 +42,7 @@ export class Status extends EventTarget {
       this.#tell();
     };
     look();
-    setInterval(look, READY_MS);
+    setInterval(() => document.hidden || look(), READY_MS);
     this.look = look;
   }
 

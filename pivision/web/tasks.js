@@ -35,7 +35,7 @@ export function tasksView({ operations, banner }) {
   let cursors = [];
   let next = null;
   let shown = new Map();
-  const list = html("ul", { class: "tiles", "aria-label": "Tasks" });
+  const list = html("ul", { class: "tiles", "aria-label": "Tasks", tabindex: "-1" });
   const empty = html("p", { class: "empty", hidden: true });
   const error = html("p", { class: "error", role: "alert" });
 
@@ -48,10 +48,16 @@ export function tasksView({ operations, banner }) {
   const source = html("input", { id: "filter-source", type: "search", maxlength: 200, placeholder: "every source", onchange: first });
   const filters = html("form", { class: "filters", role: "search", "aria-label": "Filter tasks", onsubmit: (event) => { event.preventDefault(); first(); } },
     stateField, operationField, html("div", { class: "field" }, html("label", { for: "filter-source" }, "Source"), source));
-  const newer = html("button", { type: "button", class: "quiet", onclick: () => { cursors.pop(); load(); } }, "← Newer");
-  const older = html("button", { type: "button", class: "quiet", onclick: () => { cursors.push(next); load(); } }, "Older →");
+  const newer = html("button", { type: "button", class: "quiet", onclick: () => { cursors.pop(); turn(); } }, "← Newer");
+  const older = html("button", { type: "button", class: "quiet", onclick: () => { cursors.push(next); turn(); } }, "Older →");
   const element = html("div", { class: "page wide" }, banner, html("h1", { class: "sr" }, "Tasks"), filters, error, list, empty,
     html("nav", { class: "pages", "aria-label": "Pages" }, newer, older));
+
+  async function turn() {
+    await load();
+    window.scrollTo(0, 0);
+    list.focus({ preventScroll: true });
+  }
 
   function first() {
     cursors = [];

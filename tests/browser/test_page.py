@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pivision.task import TaskError
-from tests.api.conftest import PATIENCE_SECONDS, Api, png, serving
+from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
 from tests.box import eventually
 from tests.browser.conftest import Visit, code_picture
 
@@ -168,3 +168,34 @@ def test_a_task_is_deleted_when_one_has_said_so_twice(visit: Visit, box: Api) ->
     page.get_by_role("dialog").get_by_role("button", name="Delete").click()
     expect(page.get_by_role("search")).to_be_visible()
     assert box.get(f"/v1/tasks/{task_id}").status == 404
+
+
+def test_one_watches_a_task_wait_and_end(browser: Browser) -> None:
+    with serving(auth="none") as api:
+        context = browser.new_context()
+        visit = Visit(context, api)
+        page = visit.open("/new")
+        page.locator("#choose").set_input_files(PICTURES / "qrcode-1.webp")
+        page.get_by_role("button", name="Look at it").click()
+        expect(page.locator(".result .badge")).to_have_text("queued")
+        expect(page.locator("#spoken")).to_have_text("Task 1 is queued")
+        with api.program("pivision.worker", "1"):
+            expect(page.locator(".result .badge")).to_have_text("done")
+            expect(page.locator("#spoken")).to_have_text("Task 1 is done")
+        context.close()
+        assert (visit.errors, visit.strangers) == ([], [])
+
+
+def test_older_tasks_are_a_page_away(browser: Browser) -> None:
+    with serving(auth="none") as api:
+        for _ in range(30):
+            api.post(png())
+        context = browser.new_context()
+        page = Visit(context, api).open("/")
+        expect(page.locator(".tile")).to_have_count(24)
+        page.get_by_role("button", name="Older").click()
+        expect(page.locator(".tile")).to_have_count(6)
+        expect(page.get_by_role("button", name="Older")).to_be_hidden()
+        page.get_by_role("button", name="Newer").click()
+        expect(page.locator(".tile").first).to_contain_text("#30")
+        context.close()
