@@ -184,7 +184,7 @@ def test_the_server_keeps_to_it_whatever_it_is_sent(working: Api, document: dict
 
             @settings(
                 derandomize=True,
-                max_examples=25,
+                max_examples=15,
                 deadline=None,
                 database=None,
                 phases=[Phase.explicit, Phase.generate],
