@@ -179,6 +179,7 @@ CHANGED: dict[str, Any] = {
     "run_dir": Path("/srv/run"),
     "workers": 7,
     "server_threads": 5,
+    "event_streams": 5,
     "max_wait_seconds": 0.25,
     "max_upload_bytes": 4096,
     "max_image_pixels": 1,
