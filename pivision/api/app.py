@@ -15,7 +15,7 @@ from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
 from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.operations import Operations
-from pivision.api.pages import Page
+from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
 from pivision.api.session import Session, SignInByAddress
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
@@ -94,6 +94,7 @@ def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> 
     app.resp_options.default_media_type = falcon.MEDIA_JSON
     problems.install(app)
     app.add_route("/", Page())
+    app.add_route("/web/{name}", WebFile())
     app.add_route("/healthz", Alive())
     app.add_route("/session", Session(access))
     return app

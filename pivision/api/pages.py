@@ -1,19 +1,84 @@
-"""/: the page that a person sees."""
+"""/ and /web/NAME: what a person's browser loads. Read and compressed once, when the server starts."""
 
+import gzip
+import hashlib
 from importlib import resources
 
 import falcon
+
+from pivision.errors import NotFound
+
+_TYPES = {
+    "html": "text/html; charset=utf-8",
+    "css": "text/css; charset=utf-8",
+    "js": "text/javascript; charset=utf-8",
+    "svg": "image/svg+xml",
+    "webmanifest": "application/manifest+json",
+}
+_REVALIDATED = "no-cache"  # kept by the browser, and asked for with its ETag each time: an upgrade is seen at once
+
+
+class File:
+    """One file, plain and compressed, each with its own ETag."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        self._type = _TYPES[name.rpartition(".")[2]]
+        self._plain = content
+        self._packed = gzip.compress(content, mtime=0)
+        self._digest = hashlib.sha256(content).hexdigest()[:20]
+
+    def send(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Send it, or 304 if the client has it already."""
+        is_packed = _takes_gzip(req.get_header("Accept-Encoding") or "")
+        tag = f"{self._digest}-gzip" if is_packed else self._digest
+        resp.etag = tag
+        resp.cache_control = [_REVALIDATED]
+        resp.append_header("Vary", "Accept-Encoding")
+        if any(known == "*" or known == tag for known in req.if_none_match or ()):
+            resp.status = falcon.HTTP_304
+            return
+        resp.content_type = self._type
+        if is_packed:
+            resp.set_header("Content-Encoding", "gzip")
+        resp.data = self._packed if is_packed else self._plain
 
 
 class Page:
     """/"""
 
     def __init__(self) -> None:
-        self._page = resources.files("pivision.web").joinpath("index.html").read_bytes()
+        self._file = File("index.html", resources.files("pivision.web").joinpath("index.html").read_bytes())
 
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """What this is and how to use it."""
-        resp.content_type = "text/html; charset=utf-8"
-        resp.data = self._page
+        """The page; without JavaScript it says how to use the API."""
+        self._file.send(req, resp)
 
     on_head = on_get
+
+
+class WebFile:
+    """/web/{name}: what the page is made of."""
+
+    def __init__(self) -> None:
+        self._files = {
+            file.name: File(file.name, file.read_bytes())
+            for file in resources.files("pivision.web").iterdir()
+            if file.name.rpartition(".")[2] in _TYPES
+        }
+
+    def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
+        """One file of those that were there at the start; no path is made of the name."""
+        file = self._files.get(name)
+        if file is None:
+            raise NotFound(f"the dashboard has no file {name!r}")
+        file.send(req, resp)
+
+    on_head = on_get
+
+
+def _takes_gzip(accepted: str) -> bool:
+    for each in accepted.lower().split(","):
+        coding, _, weight = each.partition(";")
+        if coding.strip() in ("gzip", "*"):
+            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
+    return False
