@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
 
 import msgspec
-from msgspec import structs
 
-from pivision.api.system import SystemReport
 from pivision.errors import PiVisionError, TooManyStreams
 from pivision.store import Store
 
@@ -91,7 +89,7 @@ class Batch(NamedTuple):
 class Reading:
     """Reads what the streams tell, once for all of them, on one connection to the database."""
 
-    def __init__(self, feed: Feed, store: Store, look: Callable[[], SystemReport]) -> None:
+    def __init__(self, feed: Feed, store: Store, look: Callable[[], dict[str, Any]]) -> None:
         self._feed = feed
         self._store = store
         self._look = look
@@ -144,7 +142,7 @@ class Reading:
             self._system_due = now + _SYSTEM_SECONDS
             with contextlib.suppress(PiVisionError):
                 found = self._look()
-                matters = {name: value for name, value in structs.asdict(found).items() if name not in _NUMBERS}
+                matters = {name: value for name, value in found.items() if name not in _NUMBERS}
                 if matters != self._system_matters or now >= self._system_told + _SYSTEM_AGE_SECONDS:
                     self._system, self._system_matters, self._system_told = event("system", found), matters, now
         return self._system
