@@ -175,7 +175,8 @@ def test_the_server_keeps_to_it_whatever_it_is_sent(working: Api, document: dict
     described = schemathesis.openapi.from_url(f"{url}/openapi.json")
     endless = {path for path, methods in document["paths"].items() if "text/event-stream" in json.dumps(methods)}
     seen: dict[str, set[int]] = {}
-    for body, kind in (({"image": _PICTURE}, "multipart/form-data"), (_PICTURE, "image/png")):
+    bodies: tuple[tuple[Any, str], ...] = (({"image": _PICTURE}, "multipart/form-data"), (_PICTURE, "image/png"))
+    for body, kind in bodies:
         good = described["/v1/tasks"]["POST"].Case(query={"operations": "codes"}, body=body, media_type=kind)
         answer = good.call(headers=working.headers, timeout=PATIENCE_SECONDS)
         assert answer.status_code == 201, answer.text
