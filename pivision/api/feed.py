@@ -13,8 +13,8 @@ import msgspec
 from pivision.errors import PiVisionError, TooManyStreams
 from pivision.store import Store
 
-_BATCH_TASKS = 100
-_BATCHES_KEPT = 8  # streams that keep up ask for the same one
+_BATCH_TASKS = 50
+_BATCHES_KEPT = 4  # streams that keep up ask for the same one
 _REMOVALS_KEPT = 1000
 _NOTHING_SECONDS = 0.5  # a ring may be lost
 _SYSTEM_SECONDS = 2.0  # how often to look

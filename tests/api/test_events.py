@@ -5,6 +5,7 @@ import http.client
 import json
 import shutil
 import signal
+import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -297,3 +298,20 @@ def test_the_list_can_be_narrowed_to_an_operation_a_source_and_a_state(api: Api)
     assert listed("source=yard&operation=quality&state=queued") == [yard]
     assert listed("source=yard&state=done") == []
     assert_problem(api.get("/v1/tasks?operation=magic"), 400, "invalid-request")
+
+
+def test_a_client_that_does_not_read_loses_its_place() -> None:
+    with serving(event_streams=1) as api, contextlib.closing(socket.socket()) as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.connect(("127.0.0.1", api.port))
+        client.sendall(f"GET /v1/events HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n\r\n".encode())
+        assert client.recv(12) == b"HTTP/1.1 200"
+        assert_problem(api.get("/v1/events"), 503, "too-many-streams")
+        store = api.store
+        for _ in range(12):
+            made(api, 1)
+            task = store.claim(1)
+            assert task is not None
+            assert store.finish(task, json.dumps({"codes": {"text": "x" * 1_000_000}}).encode())
+        eventually(lambda: is_free(api), "the place of the one that does not read is free", PATIENCE_SECONDS)
+        assert api.get("/healthz").status == 200

@@ -198,9 +198,9 @@ def test_where_opencv_has_no_package_a_worker_tells_its_version(
     client = testing.TestClient(
         create_app(settings, Store(settings.database), images, Waiting(1), Feed(1), lambda: None)
     )
-    assert client.simulate_get("/v1/system").json["versions"]["opencv"] is None
+    assert client.simulate_get("/v1/system", host="localhost").json["versions"]["opencv"] is None
     abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", stand_ins={}, text=False, models={}))
-    assert client.simulate_get("/v1/system").json["versions"]["opencv"] == "4.6.0"
+    assert client.simulate_get("/v1/system", host="localhost").json["versions"]["opencv"] == "4.6.0"
 
 
 @pytest.mark.parametrize("content", [b"", b"{", b"\xff"])
