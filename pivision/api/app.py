@@ -1,9 +1,9 @@
 """The WSGI application: every address and what answers it."""
 
 from collections.abc import Callable
-from typing import Any
 
 import falcon
+from msgspec.structs import asdict
 from prometheus_client import CollectorRegistry
 
 from pivision.api import deepstack, problems, tasks
@@ -14,9 +14,12 @@ from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
 from pivision.api.metrics import Metrics, RequestMeter, new_registry
+from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.reference import Reference, ReferenceStyle
+from pivision.api.routes import App
 from pivision.api.session import Session, SignInByAddress
 from pivision.api.system import Alive, NotReady, Opening, Ready, System
 from pivision.api.uploads import Uploads
@@ -28,8 +31,6 @@ from pivision.models import Models
 from pivision.store import Store
 
 _MULTIPART_PARTS_LIMIT = 16
-
-App = falcon.App[falcon.Request, falcon.Response]
 
 
 def create_app(
@@ -61,13 +62,18 @@ def create_app(
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
     system = System(settings, store, images)
     app.add_route("/v1/system", system)
-    app.add_route(PATH, Events(feed, Reading(feed, store, system.look)))
+    app.add_route(PATH, Events(feed, Reading(feed, store, lambda: asdict(system.look()))))
 
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))
     app.add_route("/v1/vision/face", deepstack.Face(looking))
     app.add_route("/v1/vision/custom/{name}", deepstack.Custom(looking, models))
     app.add_route("/v1/vision/custom/list", deepstack.CustomList(access, uploads, models))
+
+    description = OpenApi(app)
+    app.add_route("/openapi.json", description)
+    app.add_route("/docs", Reference(description))
+    app.add_route("/docs.css", ReferenceStyle())
     return app
 
 
@@ -76,19 +82,19 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
     app = _create(settings, Access(settings), new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
-    app.add_sink(Opening(obstacle), "/metrics")
+    app.add_sink(Opening(obstacle), r"/(metrics|openapi\.json|docs)")
     return app
 
 
 def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
-    gates: list[Any] = [
+    gates = [
         RequestMeter(registry),
         SafeHeaders(),
         HostCheck(settings.known_hosts),
         SignInByAddress(access),
         TokenGuard(access),
     ]
-    app: App = falcon.App(middleware=gates)
+    app = App(middleware=gates)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON

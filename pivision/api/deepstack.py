@@ -11,16 +11,32 @@ from collections.abc import Callable
 import falcon
 import msgspec
 
-from pivision.api import deepstack_form, problems
+from pivision.api import deepstack_form, endpoint, problems
 from pivision.api.auth import Access
+from pivision.api.endpoint import Content, Parameter
+from pivision.api.intake import ERRORS as INTAKE_ERRORS
 from pivision.api.intake import Intake
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
-from pivision.errors import ImageEmpty, NotFound, TaskNotFound, TaskStateConflict, TooManyWaiting
+from pivision.errors import (
+    DeadlineExceeded,
+    ImageEmpty,
+    ImageLost,
+    ImageUndecodable,
+    NotFound,
+    OperationFailed,
+    OutOfMemory,
+    StorageFull,
+    TaskNotFound,
+    TaskStateConflict,
+    TooManyWaiting,
+    UnknownOperation,
+    WorkerDied,
+)
 from pivision.models import Models
 from pivision.operations import OperationCall
 from pivision.operations.faces import FacesParams
-from pivision.operations.objects import ObjectsParams
+from pivision.operations.objects import ModelName, ObjectsParams
 from pivision.store import Store
 from pivision.task import State
 
@@ -28,6 +44,23 @@ WAIT_SECONDS = 20.0
 """The longest that a client is kept waiting; most give up before."""
 
 _FIELDS = ("api_key", "min_confidence")
+_FORM = (falcon.MEDIA_MULTIPART,)
+
+_ERRORS = (
+    *INTAKE_ERRORS,
+    TooManyWaiting,
+    ImageLost,
+    ImageUndecodable,
+    OutOfMemory,
+    OperationFailed,
+    WorkerDied,
+    DeadlineExceeded,
+    UnknownOperation,
+)
+_LOOKS = endpoint.described(
+    {200: deepstack_form.Found}, errors=_ERRORS, body=(Content(_FORM, deepstack_form.Question),)
+)
+_NAME = Parameter("name", ModelName, "A model's name; /v1/vision/custom/list tells them.", "path", "nanodet")
 
 
 class Looking:
@@ -78,6 +111,7 @@ class Detection:
     def __init__(self, looking: Looking) -> None:
         self._looking = looking
 
+    @_LOOKS
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Find objects, with the first model that is installed."""
         resp.data = self._looking.look(
@@ -91,6 +125,7 @@ class Face:
     def __init__(self, looking: Looking) -> None:
         self._looking = looking
 
+    @_LOOKS
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Find faces."""
         resp.data = self._looking.look(
@@ -105,6 +140,12 @@ class Custom:
         self._looking = looking
         self._models = models
 
+    @endpoint.described(
+        {200: deepstack_form.Found},
+        errors=(*_ERRORS, NotFound),
+        parameters=(_NAME,),
+        body=(Content(_FORM, deepstack_form.Question),),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """Find objects with the model of this name."""
 
@@ -124,6 +165,11 @@ class CustomList:
         self._uploads = uploads
         self._models = models
 
+    @endpoint.described(
+        {200: deepstack_form.CustomModels},
+        errors=(StorageFull,),
+        body=(Content(_FORM, deepstack_form.Key, is_required=False),),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The models that can be asked for by name: those that are installed."""
         with self._uploads.form(req, _FIELDS, is_strict=False) as (_, fields):

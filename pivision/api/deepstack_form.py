@@ -5,10 +5,12 @@ CodeProject.AI: https://codeproject.github.io/codeproject.ai/api/api_reference.h
 Clients look at `success` first, then at `predictions`; corners are whole pixels within the picture.
 """
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
+from pivision.api.endpoint import Bytes
 from pivision.errors import InvalidParameter, PiVisionError
 from pivision.operations.faces import Face
 from pivision.operations.geometry import Box, Detection
@@ -21,7 +23,6 @@ Command = Literal["detect", "custom", "list-custom"]
 
 _PREFIX = ["v1", "vision"]
 _STATUSES = {415: 400, 422: 400}  # these clients know 400 for whatever is wrong with a picture or a field
-_MODULE = {"moduleId": "PiVision", "moduleName": "PiVision", "executionProvider": "CPU"}
 _NO_SCORE = 1.0  # of faces that haar has found: what tells no score must pass every client's threshold, or none would
 
 
@@ -32,6 +33,70 @@ class _Seen(msgspec.Struct):
 
 
 _RESULT = msgspec.json.Decoder(dict[str, _Seen])
+
+
+class Prediction(msgspec.Struct, frozen=True):
+    """One thing that was found."""
+
+    label: str
+    confidence: float
+    x_min: int
+    y_min: int
+    x_max: int
+    y_max: int
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """What was found in a picture."""
+
+    success: Literal[True] = True
+    code: Literal[200] = 200
+    command: Command
+    message: str
+    count: int
+    predictions: list[Prediction]
+    inference_ms: int  # of the operation alone
+    process_ms: int  # from when the task was stored until it had finished
+    analysis_round_trip_ms: int  # of the whole request
+    duration: int = 0
+    module_id: str = "PiVision"
+    module_name: str = "PiVision"
+    execution_provider: str = "CPU"
+
+
+class CustomModels(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
+    """The models that can be asked for by name."""
+
+    success: Literal[True] = True
+    code: Literal[200] = 200
+    command: Command = "list-custom"
+    models: list[str]
+    module_id: str = "PiVision"
+    module_name: str = "PiVision"
+    execution_provider: str = "CPU"
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """An error, as these clients expect it."""
+
+    success: Literal[False] = False
+    error: str
+    code: int
+    duration: int = 0
+
+
+class Question(msgspec.Struct, frozen=True, kw_only=True):
+    """The form of these clients."""
+
+    image: Bytes
+    min_confidence: Annotated[str, Meta(description="A number from 0 to 1; 0.4 if it is left out.")] = ""
+    api_key: Annotated[str, Meta(description="A token, unless the header brings it.")] = ""
+
+
+class Key(msgspec.Struct, frozen=True, kw_only=True):
+    """The form that needs no picture."""
+
+    api_key: Annotated[str, Meta(description="A token, unless the header brings it.")] = ""
 
 
 def is_spoken_at(path: str) -> bool:
@@ -61,27 +126,23 @@ def answer(
     predictions += [
         _prediction("face", _NO_SCORE if each.score is None else each.score, each.box, image) for each in seen.faces
     ]
-    labels = dict.fromkeys(str(each["label"]) for each in predictions)
+    labels = dict.fromkeys(each.label for each in predictions)
     return msgspec.json.encode(
-        {
-            "success": True,
-            "code": 200,
-            "command": command,
-            "message": f"Found {', '.join(labels)}" if labels else "Found nothing",
-            "count": len(predictions),
-            "predictions": predictions,
-            "inferenceMs": round(seen.milliseconds),
-            "processMs": round(process_seconds * 1000),
-            "analysisRoundTripMs": round(round_trip_seconds * 1000),
-            "duration": 0,
-            **_MODULE,
-        }
+        Found(
+            command=command,
+            message=f"Found {', '.join(labels)}" if labels else "Found nothing",
+            count=len(predictions),
+            predictions=predictions,
+            inference_ms=round(seen.milliseconds),
+            process_ms=round(process_seconds * 1000),
+            analysis_round_trip_ms=round(round_trip_seconds * 1000),
+        )
     )
 
 
 def models(names: list[str]) -> bytes:
     """The answer to the question for custom models."""
-    return msgspec.json.encode({"success": True, "code": 200, "command": "list-custom", "models": names, **_MODULE})
+    return msgspec.json.encode(CustomModels(models=names))
 
 
 def status_for(status: int) -> int:
@@ -91,18 +152,18 @@ def status_for(status: int) -> int:
 
 def refusal(error: PiVisionError, status: int) -> bytes:
     """An error, answered with `status`."""
-    return msgspec.json.encode({"success": False, "error": str(error), "code": status, "duration": 0})
+    return msgspec.json.encode(Refusal(error=str(error), code=status))
 
 
-def _prediction(label: str, confidence: float, box: Box, image: Image) -> dict[str, str | float]:
-    return {
-        "label": label,
-        "confidence": confidence,
-        "x_min": _within(box.x, image.width_px),
-        "y_min": _within(box.y, image.height_px),
-        "x_max": _within(box.x + box.width, image.width_px),
-        "y_max": _within(box.y + box.height, image.height_px),
-    }
+def _prediction(label: str, confidence: float, box: Box, image: Image) -> Prediction:
+    return Prediction(
+        label=label,
+        confidence=confidence,
+        x_min=_within(box.x, image.width_px),
+        y_min=_within(box.y, image.height_px),
+        x_max=_within(box.x + box.width, image.width_px),
+        y_max=_within(box.y + box.height, image.height_px),
+    )
 
 
 def _within(pixels: float, side_px: int) -> int:

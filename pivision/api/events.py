@@ -9,7 +9,9 @@ from collections.abc import Callable, Iterator
 
 import falcon
 
+from pivision.api.endpoint import Answer, Content, Parameter, described
 from pivision.api.feed import Feed, Reading, event
+from pivision.errors import TooManyStreams
 
 PATH = "/v1/events"
 BEGIN_STREAM = "pivision.begin_stream"
@@ -19,6 +21,14 @@ Returns what tells whether the client is gone, or does not read.
 """
 
 _CONTENT_TYPE = "text/event-stream"
+_DESCRIBED = described(
+    {200: Answer(Content((_CONTENT_TYPE,), str), "Events `task`, `system`, `removed` and `reset`, without an end.")},
+    errors=(TooManyStreams,),
+    parameters=(
+        Parameter("Last-Event-ID", str, "The last event that was seen; what has changed since is told.", "header"),
+        Parameter("last_event_id", str, "The same in the address."),
+    ),
+)
 _HEARTBEAT_SECONDS = 10.0
 _LOOK_SECONDS = 2.0  # how often to look without being rung for: a ring may be lost
 _PAUSE_SECONDS = 0.1  # between two looks, however much happens
@@ -33,6 +43,7 @@ class Events:
         self._feed = feed
         self._reading = reading
 
+    @_DESCRIBED
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Tell what happens from now on, or from the event behind the one that the client names."""
         last = req.get_header("Last-Event-ID") or req.get_param("last_event_id") or ""
@@ -45,6 +56,7 @@ class Events:
             raise
         resp.content_type = _CONTENT_TYPE
 
+    @_DESCRIBED
     def on_head(self, req: falcon.Request, resp: falcon.Response) -> None:
         """What the answer would be, without a place among the streams."""
         resp.content_type = _CONTENT_TYPE

@@ -7,7 +7,19 @@ import msgspec
 
 from pivision import abilities, operations, picture
 from pivision.config import Settings
-from pivision.errors import ImageTooManyPixels, InvalidRequest, PiVisionError
+from pivision.errors import (
+    ImageEmpty,
+    ImageTooManyPixels,
+    ImageTruncated,
+    ImageUnsupported,
+    InvalidParameter,
+    InvalidRequest,
+    ModelMissing,
+    ModelUnusable,
+    PiVisionError,
+    StorageFull,
+    UploadTooLarge,
+)
 from pivision.images import Images, ReceivedImage
 from pivision.models import Models
 from pivision.operations import OperationCall
@@ -15,7 +27,21 @@ from pivision.store import Store
 from pivision.task import Image, Lane, NewTask, Task
 
 SOURCE_LIMIT_CHARACTERS = 200
-_IDEMPOTENCY_KEY_LIMIT_CHARACTERS = 200
+IDEMPOTENCY_KEY_LIMIT_CHARACTERS = 200
+
+ERRORS: tuple[type[PiVisionError], ...] = (
+    InvalidRequest,
+    ModelMissing,
+    ModelUnusable,
+    UploadTooLarge,
+    ImageTooManyPixels,
+    ImageUnsupported,
+    ImageEmpty,
+    ImageTruncated,
+    InvalidParameter,
+    StorageFull,
+)
+"""Why a picture that is sent, or what is to be done with it, may be refused, whatever protocol a client speaks."""
 
 
 class Intake:
@@ -50,7 +76,7 @@ class Intake:
             image=self._described(image),
             operations=msgspec.Raw(msgspec.json.encode(calls)),
             source=_bounded("source", source, SOURCE_LIMIT_CHARACTERS),
-            idempotency_key=_bounded("Idempotency-Key", idempotency_key, _IDEMPOTENCY_KEY_LIMIT_CHARACTERS),
+            idempotency_key=_bounded("Idempotency-Key", idempotency_key, IDEMPOTENCY_KEY_LIMIT_CHARACTERS),
             lane=lane,
         )
         try:

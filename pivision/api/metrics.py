@@ -14,6 +14,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from prometheus_client.exposition import choose_encoder
 
 from pivision.api.box_metrics import BoxMetrics
+from pivision.api.endpoint import ERRORS_OF_V1, Content, described
 from pivision.api.ends import Ends
 from pivision.api.system import Ready
 from pivision.config import Settings
@@ -22,6 +23,7 @@ from pivision.images import Images
 from pivision.store import Store
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_FORMATS = ("text/plain", "application/openmetrics-text")
 _OTHER = "other"
 _CONVERTER = re.compile(r":\w+(?=\})")  # `{task_id:id}` is `{task_id}` to people
 _BUCKETS_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
@@ -73,6 +75,7 @@ class Metrics:
         self._ends = Ends(store, registry, _BUCKETS_SECONDS)
         registry.register(BoxMetrics(settings, store, images, ready))
 
+    @described({200: Content(_FORMATS, str)}, errors=ERRORS_OF_V1)
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Everything, in whichever of Prometheus' formats the request accepts."""
         with contextlib.suppress(PiVisionError):  # a database that does not answer hides nothing else

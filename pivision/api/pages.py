@@ -3,10 +3,13 @@
 import gzip
 import hashlib
 from importlib import resources
+from typing import Annotated
 
 import falcon
+from msgspec import Meta
 
-from pivision.errors import NotFound
+from pivision.api.endpoint import HTML, Answer, Content, Parameter, described
+from pivision.errors import NotFound, TooManyAttempts
 
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -16,6 +19,10 @@ _TYPES = {
     "webmanifest": "application/manifest+json",
 }
 _REVALIDATED = "no-cache"  # kept by the browser, and asked for with its ETag each time: an upgrade is seen at once
+
+
+_FileName = Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z]+$")]
+_UNCHANGED = Answer(None, "The browser has it already, as its If-None-Match says.")
 
 
 class File:
@@ -49,6 +56,15 @@ class Page:
     def __init__(self) -> None:
         self._file = File("index.html", resources.files("pivision.web").joinpath("index.html").read_bytes())
 
+    @described(
+        {
+            200: Content((HTML,), str),
+            303: Answer(None, "To the page, with a session if the token is valid."),
+            304: _UNCHANGED,
+        },
+        errors=(TooManyAttempts,),
+        parameters=(Parameter("token", str, "A token to begin a session with."),),
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page; without JavaScript it says how to use the API."""
         self._file.send(req, resp)
@@ -66,6 +82,11 @@ class WebFile:
             if file.name.rpartition(".")[2] in _TYPES
         }
 
+    @described(
+        {200: Content(tuple(_TYPES.values()), str), 304: _UNCHANGED},
+        errors=(NotFound,),
+        parameters=(Parameter("name", _FileName, "The file's name.", "path", "style.css"),),
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response, name: str) -> None:
         """One file of those that were there at the start; no path is made of the name."""
         file = self._files.get(name)

@@ -3,7 +3,9 @@
 import falcon
 import msgspec
 
-from pivision.errors import ImageLost, NotFound
+from pivision.api.endpoint import PICTURES, Content, described
+from pivision.api.tasks import TASK_ID
+from pivision.errors import ImageLost, NotFound, TaskNotFound
 from pivision.images import Images
 from pivision.store import Store
 from pivision.task import FINISHED, Task, TaskError
@@ -18,6 +20,7 @@ class TaskImage:
         self._store = store
         self._images = images
 
+    @described({200: Content(PICTURES)}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,))
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture as it was sent."""
         image = self._store.get(task_id).image
@@ -35,6 +38,7 @@ class TaskDrawing:
         self._store = store
         self._images = images
 
+    @described({200: Content(("image/jpeg",))}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,))
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture with what was found drawn on it."""
         drawing = _drawing(self._store.get(task_id))

@@ -30,18 +30,30 @@ _OF_STATUS: dict[int, type[PiVisionError]] = {
 }
 
 
+class Problem(msgspec.Struct, frozen=True):
+    """An error, as RFC 9457 tells it."""
+
+    type: str  # a name for the code that is one in the whole world
+    title: str  # what this kind of error means
+    status: int
+    code: str  # never changes
+    detail: str  # what happened this time
+    remedy: str
+    retryable: bool  # whether the same request may succeed later
+
+
 def body(error: PiVisionError, status: int) -> bytes:
     """The problem details of an error that is answered with `status`, as JSON."""
     return msgspec.json.encode(
-        {
-            "type": f"urn:pivision:error:{error.code}",
-            "title": error.title(),
-            "status": status,
-            "code": error.code,
-            "detail": str(error),
-            "remedy": error.remedy,
-            "retryable": error.retryable,
-        }
+        Problem(
+            type=f"urn:pivision:error:{error.code}",
+            title=error.title(),
+            status=status,
+            code=error.code,
+            detail=str(error),
+            remedy=error.remedy,
+            retryable=error.retryable,
+        )
     )
 
 

@@ -8,15 +8,25 @@ import msgspec
 
 from pivision import sessions
 from pivision.api.auth import Access, require_same_origin
-from pivision.errors import InvalidRequest, Unauthorized
-from pivision.tokens import Token
+from pivision.api.endpoint import JSON, Answer, Content, described
+from pivision.errors import CrossSite, InvalidRequest, TooManyAttempts, Unauthorized
+from pivision.tokens import Scope, Token
 
 _BODY_LIMIT_BYTES = 4096
 _LONG_AGO = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)  # by every clock
 
 
-class _SignIn(msgspec.Struct, forbid_unknown_fields=True):
+class SignIn(msgspec.Struct, forbid_unknown_fields=True):
+    """The token to begin a session with."""
+
     token: str
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """The name and the scope of a token; without a name where nobody is asked for one."""
+
+    name: str | None
+    scope: Scope
 
 
 class Session:
@@ -25,21 +35,27 @@ class Session:
     def __init__(self, access: Access) -> None:
         self._access = access
 
+    @described({200: Identity}, errors=(Unauthorized, TooManyAttempts))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Who asks: the name and the scope of the token."""
         visitor = self._access.visitor(req)
-        resp.data = msgspec.json.encode({"name": visitor.name, "scope": visitor.scope})
+        resp.data = msgspec.json.encode(Identity(visitor.name, visitor.scope))
 
     on_head = on_get
 
+    @described(
+        {204: Answer(None, headers={"Set-Cookie": "The session's cookie."})},
+        errors=(Unauthorized, TooManyAttempts),
+        body=(Content((JSON,), SignIn),),
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Begin a session with a token."""
         if falcon.parse_header(req.content_type or "")[0] != falcon.MEDIA_JSON:  # a form would need no leave of ours
             raise InvalidRequest('send {"token": …} with the content type application/json')
         body = req.bounded_stream.read(_BODY_LIMIT_BYTES + 1)
         try:
-            text = msgspec.json.decode(body[:_BODY_LIMIT_BYTES], type=_SignIn).token
-        except msgspec.DecodeError:  # whose message might repeat what was sent
+            text = msgspec.json.decode(body[:_BODY_LIMIT_BYTES], type=SignIn).token
+        except (msgspec.DecodeError, UnicodeDecodeError):  # whose message might repeat what was sent
             raise InvalidRequest('the body must be {"token": …}') from None
         resp.status = falcon.HTTP_204
         if self._access.is_open:
@@ -49,6 +65,7 @@ class Session:
             raise Unauthorized("this is no valid token")
         _begin(self._access, token, req, resp)
 
+    @described({204: None}, errors=(CrossSite,))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         """End the session."""
         if cookie := self._access.cookie(req):

@@ -6,30 +6,98 @@ import platform
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import falcon
 import msgspec
 import psutil
 
 from pivision import __version__, abilities, heartbeat, history
+from pivision.api.endpoint import described
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.store import Store
 from pivision.store.recovery import report_file
+from pivision.task import State
 
 _PACKAGES = ("zxing-cpp", "apsw", "falcon", "waitress", "supervisor")
 _RESTARTS_SHOWN = 20
 _OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where a machine has no library for windows
 
 
+class Aliveness(msgspec.Struct, frozen=True):
+    """That the server answers."""
+
+    status: Literal["ok"] = "ok"
+
+
+class Readiness(msgspec.Struct, frozen=True):
+    """Whether a task can be taken and finished, and each thing that it needs: `ok`, or what is wrong."""
+
+    status: Literal["ready", "not ready"]
+    checks: dict[str, str]
+
+
+class WorkerReport(msgspec.Struct, frozen=True):
+    """One worker; without a pid it has not started."""
+
+    number: int
+    pid: int | None = None
+    is_fresh: bool = False  # it was heard of when it had promised
+    task_id: int | None = None
+
+
+class Restart(msgspec.Struct, frozen=True):
+    """One restart and its cause, or one thing that could not be mended."""
+
+    number: int
+    at: str
+    boot_id: str
+    uptime_seconds: int
+    program: str
+    cause: history.Cause
+    detail: str
+    times: int
+
+
+class DiskReport(msgspec.Struct, frozen=True):
+    """The disk of the pictures."""
+
+    free_bytes: int
+    reserve_bytes: int
+
+
+class MemoryReport(msgspec.Struct, frozen=True):
+    """The machine's memory."""
+
+    total_bytes: int
+    available_bytes: int
+
+
+class SystemReport(msgspec.Struct, frozen=True, kw_only=True):
+    """How the machine and its programs are."""
+
+    versions: dict[str, str | None]
+    machine: str
+    uptime_seconds: int
+    tasks: dict[State, int]
+    workers: list[WorkerReport]
+    health: dict[str, Any] | None  # null while health does not run
+    restarts: list[Restart]
+    recovery: dict[str, Any] | None  # the last one
+    disk: DiskReport
+    memory: MemoryReport
+    temperature_celsius: float | None
+
+
 class Alive:
     """/healthz: touches nothing that could block, so that it tells of this process and of nothing else."""
 
+    @described({200: Aliveness})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 whenever the server can answer at all."""
-        resp.data = b'{"status":"ok"}'
+        resp.data = msgspec.json.encode(Aliveness())
 
     on_head = on_get
 
@@ -42,12 +110,13 @@ class Ready:
         self._store = store
         self._images = images
 
+    @described({200: Readiness, 503: Readiness})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """200 if all is there that a task needs, else 503; either way with what was found."""
         checks = self.checks()
         is_ready = all(found == "ok" for found in checks.values())
         resp.status = falcon.HTTP_200 if is_ready else falcon.HTTP_503
-        resp.data = msgspec.json.encode({"status": "ready" if is_ready else "not ready", "checks": checks})
+        resp.data = msgspec.json.encode(Readiness("ready" if is_ready else "not ready", checks))
 
     on_head = on_get
 
@@ -83,7 +152,7 @@ class NotReady:
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """503 with what stands in the way."""
         resp.status = falcon.HTTP_503
-        resp.data = msgspec.json.encode({"status": "not ready", "checks": {"database": self._obstacle().code}})
+        resp.data = msgspec.json.encode(Readiness("not ready", {"database": self._obstacle().code}))
 
     on_head = on_get
 
@@ -113,35 +182,36 @@ class System:
             **{package: metadata.version(package) for package in _PACKAGES},
         }
 
+    @described({200: SystemReport})
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Tell it as JSON."""
+        """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
         resp.data = msgspec.json.encode(self.look())
 
     on_head = on_get
 
-    def look(self) -> dict[str, Any]:
-        """Versions, tasks by state, workers, restarts and recovery with their causes, disk, memory, temperature."""
+    def look(self) -> SystemReport:
+        """What is told, as it is now."""
         memory = psutil.virtual_memory()
         told = abilities.published(self._settings.run_dir)
-        return {
-            "versions": {**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
-            "machine": platform.machine(),
-            "uptime_seconds": round(heartbeat.boottime()),
-            "tasks": self._store.counts(),
-            "workers": [self._worker(number) for number in range(1, self._settings.workers + 1)],
-            "health": _read(self._settings.run_dir / "health.json"),
-            "restarts": [event._asdict() for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
-            "recovery": _read(report_file(self._settings.data_dir)),
-            "disk": {"free_bytes": self._images.free_bytes(), "reserve_bytes": self._settings.disk_reserve_bytes},
-            "memory": {"total_bytes": memory.total, "available_bytes": memory.available},
-            "temperature_celsius": temperature_celsius(),
-        }
+        return SystemReport(
+            versions={**self._versions, "opencv": self._versions["opencv"] or (told.opencv if told else None)},
+            machine=platform.machine(),
+            uptime_seconds=round(heartbeat.boottime()),
+            tasks=self._store.counts(),
+            workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
+            health=_read(self._settings.run_dir / "health.json"),
+            restarts=[Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
+            recovery=_read(report_file(self._settings.data_dir)),
+            disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
+            memory=MemoryReport(memory.total, memory.available),
+            temperature_celsius=temperature_celsius(),
+        )
 
-    def _worker(self, number: int) -> dict[str, Any]:
+    def _worker(self, number: int) -> WorkerReport:
         beat = heartbeat.read(self._settings.run_dir, number)
         if beat is None:
-            return {"number": number, "pid": None, "is_fresh": False, "task_id": None}
-        return {"number": number, "pid": beat.pid, "is_fresh": beat.is_fresh(), "task_id": beat.task_id}
+            return WorkerReport(number)
+        return WorkerReport(number, beat.pid, beat.is_fresh(), beat.task_id)
 
 
 def _opencv_version() -> str | None:

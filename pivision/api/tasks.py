@@ -3,24 +3,63 @@
 import math
 import re
 from collections.abc import Callable
+from typing import Annotated
 
 import falcon
 import msgspec
 from falcon.routing import BaseConverter
+from msgspec import Meta
 
 from pivision import operations
+from pivision.api.endpoint import PICTURES, Answer, Bytes, Content, Parameter, described
 from pivision.api.feed import Feed
-from pivision.api.intake import Intake
+from pivision.api.intake import ERRORS as INTAKE_ERRORS
+from pivision.api.intake import IDEMPOTENCY_KEY_LIMIT_CHARACTERS, SOURCE_LIMIT_CHARACTERS, Intake
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
-from pivision.errors import InvalidRequest
+from pivision.errors import (
+    IdempotencyKeyReused,
+    InvalidJson,
+    InvalidRequest,
+    NotFound,
+    TaskNotFound,
+    TaskStateConflict,
+    TooManyWaiting,
+    UnknownOperation,
+)
 from pivision.images import Images
 from pivision.store import Store
 from pivision.task import State, Task
 
 _PAGE_DEFAULT, _PAGE_LIMIT = 50, 200
 _ID = re.compile("[1-9][0-9]{0,99}")
+_CURSOR_LIMIT = 1 << 62
 _FIELDS = ("operations", "source")
+
+TASK_ID = Parameter("task_id", Annotated[int, Meta(ge=1)], "The task's id.", "path", 17)
+
+_Operations = Annotated[
+    str, Meta(min_length=1, description="Names with commas, or JSON: a list of names, or of names and parameters.")
+]
+_OperationName = Annotated[str, Meta(extra_json_schema={"enum": list(operations.OPERATIONS)})]
+_Source = Annotated[
+    str, Meta(min_length=1, max_length=SOURCE_LIMIT_CHARACTERS, description="Where the picture came from.")
+]
+
+
+class TaskForm(msgspec.Struct, kw_only=True, frozen=True, omit_defaults=True):
+    """A picture and what is to be done with it."""
+
+    image: Bytes
+    operations: _Operations | msgspec.UnsetType = msgspec.UNSET
+    source: _Source | msgspec.UnsetType = msgspec.UNSET
+
+
+class TaskPage(msgspec.Struct, frozen=True):
+    """Some tasks, the newest first."""
+
+    tasks: list[Task]
+    next: str | None  # the cursor of the page behind; null on the last
 
 
 class TaskId(BaseConverter):
@@ -43,8 +82,31 @@ class Tasks:
         self._waiting = waiting
         self._max_wait_seconds = max_wait_seconds
 
+    @described(
+        {
+            201: Answer(
+                Task,
+                "The task: it and its picture are on the disk.",
+                {"Location": "The task's address.", "Idempotent-Replayed": "`true` if it was there already."},
+            )
+        },
+        errors=(*INTAKE_ERRORS, InvalidJson, UnknownOperation, IdempotencyKeyReused, TooManyWaiting),
+        parameters=(
+            Parameter("operations", _Operations, "Instead of the form's field.", example="codes,quality"),
+            Parameter("source", _Source, "Instead of the form's field.", example="door"),
+            Parameter("wait", Annotated[float, Meta(ge=0)], "Seconds to wait for the task to finish; bounded."),
+            Parameter(
+                "Idempotency-Key",
+                Annotated[str, Meta(min_length=1, max_length=IDEMPOTENCY_KEY_LIMIT_CHARACTERS)],
+                "The same key with the same request answers with the first task.",
+                "header",
+            ),
+        ),
+        body=(Content((falcon.MEDIA_MULTIPART,), TaskForm), Content(PICTURES)),
+        note="The picture comes as a form, or as the body itself with `operations` and `source` in the query.",
+    )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Make a task of the picture and its operations; with ?wait=SECONDS, answer when it has finished."""
+        """Make a task of the picture and its operations; with `?wait=SECONDS`, answer when it has finished."""
         wait_seconds = req.get_param_as_float("wait", min_value=0, max_value=self._max_wait_seconds, default=0.0)
         if not math.isfinite(wait_seconds):
             raise InvalidRequest("`wait` must be a number of seconds")
@@ -70,10 +132,20 @@ class Tasks:
             resp.set_header("Idempotent-Replayed", "true")
         return task
 
+    @described(
+        {200: TaskPage},
+        parameters=(
+            Parameter("limit", Annotated[int, Meta(ge=1, le=_PAGE_LIMIT)], f"How many; {_PAGE_DEFAULT} at first."),
+            Parameter("cursor", Annotated[int, Meta(ge=1, le=_CURSOR_LIMIT)], "The `next` of the page before."),
+            Parameter("state", State, "Only tasks in this state."),
+            Parameter("operation", _OperationName, "Only tasks with this operation."),
+            Parameter("source", str, "Only tasks whose picture came from there."),
+        ),
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The newest tasks, a page at a time; `next` is the cursor of the page behind, null on the last."""
         limit = req.get_param_as_int("limit", min_value=1, max_value=_PAGE_LIMIT, default=_PAGE_DEFAULT)
-        before = req.get_param_as_int("cursor", min_value=1, max_value=1 << 62)
+        before = req.get_param_as_int("cursor", min_value=1, max_value=_CURSOR_LIMIT)
         tasks = self._store.page(
             limit + 1,  # one more tells of another page
             before,
@@ -82,7 +154,7 @@ class Tasks:
             source=req.get_param("source"),
         )
         page = tasks[:limit]
-        resp.data = msgspec.json.encode({"tasks": page, "next": str(page[-1].id) if len(tasks) > limit else None})
+        resp.data = msgspec.json.encode(TaskPage(page, str(page[-1].id) if len(tasks) > limit else None))
 
     on_head = on_get
 
@@ -95,14 +167,20 @@ class OneTask:
         self._images = images
         self._feed = feed
 
+    @described({200: Task}, errors=(NotFound, TaskNotFound), parameters=(TASK_ID,))
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The task as it is now."""
         resp.data = msgspec.json.encode(self._store.get(task_id))
 
     on_head = on_get
 
+    @described(
+        {200: Answer(Task, "Cancelled: the task."), 204: Answer(None, "Removed.")},
+        errors=(NotFound, TaskNotFound, TaskStateConflict),
+        parameters=(TASK_ID, Parameter("remove", bool, "Remove a finished task and its pictures.")),
+    )
     def on_delete(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
-        """Cancel a task that still waits; with ?remove=true, remove a finished one and its pictures."""
+        """Cancel a task that still waits; with `?remove=true`, remove a finished one and its pictures."""
         if req.get_param_as_bool("remove"):
             sha256s = self._store.remove(task_id)
             self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
@@ -120,6 +198,7 @@ class Retry:
         self._store = store
         self._ring_workers = ring_workers
 
+    @described({200: Task}, errors=(NotFound, TaskNotFound, TaskStateConflict), parameters=(TASK_ID,))
     def on_post(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """Queue a failed, quarantined or cancelled task again."""
         task = self._store.retry(task_id)

@@ -95,7 +95,10 @@ def test_who_is_nobody_is_told_so(api: Api) -> None:
     assert ask(api, "GET", "/session", Authorization=f"Bearer {api.token}").json["name"] == "test"
 
 
-@pytest.mark.parametrize("body", [b"", b"{", b"[]", b"{}", b'{"token": 5}', b'{"token": "x", "y": 1}', b"x" * 100_000])
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"{}", b'{"token": 5}', b'{"token": "x", "y": 1}', b'{"token": "\xff"}', b"x" * 100_000],
+)
 def test_what_is_no_sign_in_is_refused_and_not_repeated(api: Api, body: bytes) -> None:
     answer = ask(api, "POST", "/session", body, Content_Type="application/json")
     assert_problem(answer, 400, "invalid-request")

@@ -86,7 +86,7 @@ def test_a_server_that_waits_for_its_database_is_alive_and_says_so(run_folder: P
         eventually(lambda: answers(api, "/healthz") == 200, "it is alive")
         ready = api.get("/readyz")
         assert (ready.status, ready.json["checks"]) == (503, {"database": "database-recovering"})
-        for answer in (api.get("/v1/tasks"), api.get("/v1/system"), api.post(png())):
+        for answer in (api.get("/v1/tasks"), api.get("/v1/system"), api.get("/openapi.json"), api.post(png())):
             assert_problem(answer, 503, "database-recovering")
         cameras = api.request("POST", "/v1/vision/detection", headers={"Authorization": ""})
         assert (cameras.status, cameras.json["success"], cameras.json["code"]) == (503, False, 503)
