@@ -109,8 +109,8 @@ def test_a_task_is_made_and_looked_at_with_the_keyboard_alone(visit: Visit) -> N
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", name="New task")).to_be_visible()
     expect(page.locator("main")).to_be_focused()
-    focus_on(page, "#choose")
-    with page.expect_file_chooser() as chooser:
+    with page.expect_file_chooser() as chooser:  # the browser must know of this before the key is pressed
+        focus_on(page, "#choose")
         page.keyboard.press("Enter")
     chooser.value.set_files({"name": "code.png", "mimeType": "image/png", "buffer": code_picture("by keyboard")[0]})
     focus_on(page, "#operation-quality")
