@@ -23,7 +23,7 @@ export const badge = (state) => html("span", { class: `badge is-${state}` }, sta
 function card(task) {
   const names = task.operations.map((operation) => operation.name).join(", ");
   return html("li", { class: `tile is-${task.state}`, "data-id": task.id },
-    html("a", { href: `#/tasks/${task.id}`, "aria-label": `Task ${task.id}, ${task.state}, ${names}` },
+    html("a", { href: `#/tasks/${task.id}` },
       picture(task),
       html("span", { class: "tile-head" }, html("strong", {}, `#${task.id}`), badge(task.state)),
       html("span", { class: "tile-text" }, summary(task) || names),
