@@ -361,8 +361,8 @@ class TokenMissing(PiVisionError):
 
     code = "token-missing"
     remedy = (
-        "Make one on the box with `python -m pivision token`, and name a file that has it with --token-file, or put it "
-        "into the variable PIVISION_CLIENT_TOKEN."
+        "Make one on the box with `python -m pivision token make NAME --scope submit`, and name a file that has it "
+        "with --token-file, or put it into the variable PIVISION_CLIENT_TOKEN."
     )
 
 

@@ -5,6 +5,7 @@ import http.server
 import json
 import os
 import pty
+import select
 import shutil
 import signal
 import subprocess
@@ -176,6 +177,30 @@ def test_a_folder_is_walked_in_order_and_each_file_taken_once(folder: Path) -> N
     found = [folder / "code.webp", folder / "below" / "white.PNG"]
     assert pictures([folder, folder / "code.webp"]) == found
     assert pictures([folder / "below" / "notes.txt"]) == [folder / "below" / "notes.txt"], "it was named"
+
+
+def test_watch_tells_of_the_tasks_of_a_real_server(working: Api) -> None:
+    command = [sys.executable, "-m", "pivision", "watch", "--url", url(working)]
+    env = environment(working.token)
+    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as watching:
+        output = watching.stdout
+        assert output
+
+        def is_told() -> bool:
+            """It may not be connected yet when the first ones are made."""
+            working.post(CODES.read_bytes(), "operations=codes&source=door&wait=10")
+            return bool(select.select([output], [], [], 0.2)[0])
+
+        try:
+            eventually(is_told, "it tells of a task")
+            line = output.readline()
+            while line and " done " not in line:
+                line = output.readline()
+            assert line.split()[1:] == ["done", "codes", "1", "from", "door"]
+            watching.send_signal(signal.SIGINT)
+            assert watching.wait(30) == 130
+        finally:
+            watching.kill()
 
 
 class Streams(http.server.ThreadingHTTPServer):

@@ -13,7 +13,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.openmetrics import parser as openmetrics
 from prometheus_client.parser import text_string_to_metric_families
 
-from pivision import __version__, history
+from pivision import __version__, history, tokens
 from pivision.api import queue_age
 from pivision.api.ends import Ends
 from pivision.api.queue_age import QueueAge
@@ -207,6 +207,8 @@ def test_the_age_of_the_queue_goes_by_the_looks_at_it(monkeypatch: pytest.Monkey
 
 def test_a_credentials_file_is_enough_for_prometheus(api: Api, tmp_path: Path) -> None:
     file = tmp_path / "pivision-token"
-    file.write_text(api.token)  # and Prometheus sends what is in it behind `Bearer `
+    file.write_text(
+        tokens.create(api.folder / "data" / "secrets", "prometheus", tokens.Scope.READ)
+    )  # and Prometheus sends what is in it behind `Bearer `
     assert api.request("GET", "/metrics", headers={"Authorization": f"Bearer {file.read_text()}"}).status == 200
     assert api.request("GET", "/metrics", headers={"Authorization": ""}).status == 401
