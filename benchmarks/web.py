@@ -21,6 +21,7 @@ LOADS = 15
 SHOWN_PICTURES = 40
 DASHBOARDS = 50
 LOAD_SECONDS = 20.0
+_PICTURE_PX = (1280, 960)
 SETTLE_SECONDS = 1.0  # between two pictures, so that each finds a worker that waits
 TIMEOUT_MS = 30_000
 WEIGHT_GOAL_KB = 60.0
@@ -100,7 +101,7 @@ def _load_ms(browser: Browser, box: Box) -> float:
 
 def _shown_ms(browser: Browser, box: Box) -> list[float]:
     shown_ms = []
-    picture = pictures.mix()[0]
+    picture = pictures.photograph(*_PICTURE_PX)
     with _dashboard(browser, box) as page:
         page.wait_for_timeout(SETTLE_SECONDS * 1000)
         for number in range(SHOWN_PICTURES):
@@ -121,7 +122,7 @@ def _fifty(box: Box) -> tuple[list[float], int, int, int]:
         dashboard.start()
     health_ms: list[float] = []
     tasks = 0
-    picture = pictures.mix()[0]
+    picture = pictures.photograph(*_PICTURE_PX)
     give_up = time.monotonic() + LOAD_SECONDS
     while time.monotonic() < give_up:
         tasks += 1

@@ -109,6 +109,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     def __init__(self, threads: int) -> None:
         super().__init__()
         self.queue_logger.setLevel("ERROR")  # one warning for each queued request would wear out the SD card
+        self.logger.setLevel("WARNING")  # and so would one line for each page that is closed
         self._reserved = ThreadedTaskDispatcher()
         self._streams = Streams()
         self.set_thread_count(threads)
