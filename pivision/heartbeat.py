@@ -48,8 +48,21 @@ def boottime() -> float:
 def boot_id() -> str:
     """A name for this boot: the kernel's, and when the first process started: a container boots without its kernel."""
     kernel = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    start_ticks = Path("/proc/1/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[19]
-    return f"{kernel}-{start_ticks}"
+    return f"{kernel}-{_start_ticks(1)}"
+
+
+def started(pid: int) -> float | None:
+    """When a process was started, in seconds of CLOCK_BOOTTIME; None if there is none."""
+    try:
+        return _start_ticks(pid) / os.sysconf("SC_CLK_TCK")
+    except OSError:
+        return None
+
+
+def _start_ticks(pid: int) -> int:
+    """Field 22 of proc_pid_stat(5); the second one, the name, may hold anything, but ends with the last bracket."""
+    stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    return int(stat.rpartition(")")[2].split()[19])
 
 
 def path(run_dir: Path, worker: int) -> Path:

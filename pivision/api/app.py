@@ -62,7 +62,7 @@ def create_app(
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
     system = System(settings, store, images)
     app.add_route("/v1/system", system)
-    app.add_route(PATH, Events(feed, Reading(feed, store, lambda: asdict(system.look()))))
+    app.add_route(PATH, Events(access, feed, Reading(feed, store, lambda: asdict(system.look()))))
 
     looking = deepstack.Looking(access, uploads, intake, waiting, store, settings.max_wait_seconds)
     app.add_route("/v1/vision/detection", deepstack.Detection(looking))

@@ -9,9 +9,10 @@ from collections.abc import Callable, Iterator
 
 import falcon
 
+from pivision.api.auth import Access
 from pivision.api.endpoint import Answer, Content, Parameter, described
 from pivision.api.feed import Feed, Reading, event
-from pivision.errors import TooManyStreams
+from pivision.errors import PiVisionError, TooManyStreams
 
 PATH = "/v1/events"
 BEGIN_STREAM = "pivision.begin_stream"
@@ -31,7 +32,7 @@ _DESCRIBED = described(
 )
 _HEARTBEAT_SECONDS = 10.0
 _LOOK_SECONDS = 2.0  # how often to look without being rung for: a ring may be lost
-_PAUSE_SECONDS = 0.1  # between two looks, however much happens
+_PAUSE_SECONDS = 0.05  # between two looks, however much happens
 _RETRY_MILLISECONDS = 1000
 _REPLAY_LIMIT = 1000  # changes; who has missed more reads the list anew
 
@@ -39,7 +40,8 @@ _REPLAY_LIMIT = 1000  # changes; who has missed more reads the list anew
 class Events:
     """/v1/events"""
 
-    def __init__(self, feed: Feed, reading: Reading) -> None:
+    def __init__(self, access: Access, feed: Feed, reading: Reading) -> None:
+        self._access = access
         self._feed = feed
         self._reading = reading
 
@@ -50,7 +52,7 @@ class Events:
         begin_stream = req.env[BEGIN_STREAM]
         self._feed.enter()
         try:
-            resp.stream = _Stream(self._feed, self._reading, last, begin_stream)
+            resp.stream = _Stream(self._feed, self._reading, last, begin_stream, lambda: self._access.require(req))
         except BaseException:
             self._feed.leave()
             raise
@@ -66,12 +68,18 @@ class _Stream:
     """One client's stream. No generator: it is closed, and its place given back, even if it never began."""
 
     def __init__(
-        self, feed: Feed, reading: Reading, last: str, begin_stream: Callable[[Callable[[], None]], Callable[[], bool]]
+        self,
+        feed: Feed,
+        reading: Reading,
+        last: str,
+        begin_stream: Callable[[Callable[[], None]], Callable[[], bool]],
+        require_access: Callable[[], None],
     ) -> None:
         self._feed = feed
         self._reading = reading
         self._revision, self._is_reset = _start(last, *reading.revisions())
         self._removals = feed.removals
+        self._require_access = require_access
         self._is_gone = begin_stream(feed.ring)
 
     def close(self) -> None:
@@ -95,6 +103,8 @@ class _Stream:
             self._revision = batch.revision
             told += batch.events
             if time.monotonic() >= heartbeat_due:
+                if not self._may_go_on():
+                    return
                 heartbeat_due = time.monotonic() + _HEARTBEAT_SECONDS
                 told += b": heartbeat\n\n"
             if told:
@@ -102,6 +112,14 @@ class _Stream:
             if not batch.events:
                 self._feed.wait(rings, _LOOK_SECONDS)
             self._feed.closed.wait(_PAUSE_SECONDS if told else 0)
+
+    def _may_go_on(self) -> bool:
+        """Whether the token, or the session, still counts: it may have been revoked meanwhile."""
+        try:
+            self._require_access()
+        except PiVisionError:
+            return False
+        return True
 
     def _removed(self) -> bytes:
         removed = self._feed.removed_since(self._removals)

@@ -46,6 +46,23 @@ class WorkerReport(msgspec.Struct, frozen=True):
     pid: int | None = None
     is_fresh: bool = False  # it was heard of when it had promised
     task_id: int | None = None
+    started_seconds: int | None = None  # as uptime_seconds was then
+
+
+class ProgramReport(msgspec.Struct, frozen=True):
+    """One program, as supervisord sees it."""
+
+    name: str
+    state: str  # STOPPED STARTING RUNNING BACKOFF STOPPING EXITED FATAL
+    pid: int  # 0 when it has none
+    started_seconds: int | None = None  # as uptime_seconds was then
+
+
+class HealthReport(msgspec.Struct, frozen=True):
+    """What health has seen last."""
+
+    boottime_seconds: int  # when; as uptime_seconds was then
+    programs: list[ProgramReport]
 
 
 class Restart(msgspec.Struct, frozen=True):
@@ -83,7 +100,7 @@ class SystemReport(msgspec.Struct, frozen=True, kw_only=True):
     uptime_seconds: int
     tasks: dict[State, int]
     workers: list[WorkerReport]
-    health: dict[str, Any] | None  # null while health does not run
+    health: HealthReport | None  # null while health does not run
     restarts: list[Restart]
     recovery: dict[str, Any] | None  # the last one
     disk: DiskReport
@@ -199,7 +216,7 @@ class System:
             uptime_seconds=round(heartbeat.boottime()),
             tasks=self._store.counts(),
             workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
-            health=_read(self._settings.run_dir / "health.json"),
+            health=_health(self._settings.run_dir / "health.json"),
             restarts=[Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
             recovery=_read(report_file(self._settings.data_dir)),
             disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
@@ -211,7 +228,7 @@ class System:
         beat = heartbeat.read(self._settings.run_dir, number)
         if beat is None:
             return WorkerReport(number)
-        return WorkerReport(number, beat.pid, beat.is_fresh(), beat.task_id)
+        return WorkerReport(number, beat.pid, beat.is_fresh(), beat.task_id, _started_seconds(beat.pid))
 
 
 def _opencv_version() -> str | None:
@@ -220,6 +237,20 @@ def _opencv_version() -> str | None:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(package)
     return None
+
+
+def _health(file: Path) -> HealthReport | None:
+    try:
+        report = msgspec.json.decode(file.read_bytes(), type=HealthReport)
+    except (OSError, msgspec.DecodeError):
+        return None
+    programs = [msgspec.structs.replace(seen, started_seconds=_started_seconds(seen.pid)) for seen in report.programs]
+    return HealthReport(report.boottime_seconds, programs)
+
+
+def _started_seconds(pid: int) -> int | None:
+    started = heartbeat.started(pid) if pid else None
+    return None if started is None else round(started)
 
 
 def _read(file: Path) -> Any:

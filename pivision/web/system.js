@@ -96,19 +96,16 @@ function details(system) {
   const restarts = system.restarts ?? [];
   const last = (program) => restarts.findLast((event) => event.program === program || program.endsWith(`:${event.program}`));
   const cause = (event) => (event ? `${event.cause}: ${event.detail}` : "none on record");
-  const since = (program, uptime) => {
-    const event = last(program) ?? restarts.findLast((each) => each.program === "pivision");
-    return uptime !== undefined && uptime !== null ? span(uptime) : event ? span(Math.max(0, (Date.now() - Date.parse(event.at)) / 1000)) : "–";
-  };
+  const since = (started) => (started === null ? "–" : span(Math.max(0, system.uptime_seconds - started)));
   const programs = system.health?.programs ?? [];
   const memory = system.memory;
   return [
     programs.length > 0 && html("section", { class: "card" }, html("h2", {}, "Programs"), html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Programs" }, html("table", {},
       html("thead", {}, row(["Program", "State", "Up for", "Last restart"], "th")),
-      html("tbody", {}, programs.map((program) => row([program.name, program.state.toLowerCase(), since(program.name, program.uptime_seconds), cause(last(program.name))])))))),
+      html("tbody", {}, programs.map((program) => row([program.name, program.state.toLowerCase(), since(program.started_seconds), cause(last(program.name))])))))),
     html("section", { class: "card" }, html("h2", {}, "Workers"), html("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": "Workers" }, html("table", {},
       html("thead", {}, row(["Worker", "Sign of life", "Up for", "Looks at", "Last restart"], "th")),
-      html("tbody", {}, (system.workers ?? []).map((worker) => row([worker.number, worker.is_fresh ? "fresh" : "none lately", since(`worker_${worker.number}`, worker.uptime_seconds),
+      html("tbody", {}, (system.workers ?? []).map((worker) => row([worker.number, worker.is_fresh ? "fresh" : "none lately", since(worker.started_seconds),
         worker.task_id ? html("a", { href: `#/tasks/${worker.task_id}` }, `task ${worker.task_id}`) : "–", cause(last(`worker_${worker.number}`))])))))),
     html("section", { class: "card" }, html("h2", {}, "Machine"),
       memory && meter("Memory", memory.total_bytes - memory.available_bytes, memory.total_bytes, `${bytes(memory.available_bytes)} of ${bytes(memory.total_bytes)} free`),

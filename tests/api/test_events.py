@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from pivision import tokens
 from pivision.task import State
 from tests.api.conftest import PATIENCE_SECONDS, Api, _wait_until_up, assert_problem, png, serving
 from tests.api.test_tasks import ended, made
@@ -198,6 +199,12 @@ def test_who_has_missed_very_much_must_read_the_list_anew(api: Api) -> None:
 def test_a_silent_stream_has_a_heart_that_beats(api: Api) -> None:
     with listening(api) as stream:
         assert any(line == ": heartbeat" for line in stream.lines())
+
+
+def test_a_stream_ends_soon_after_its_token_was_revoked(api: Api) -> None:
+    with listening(api) as stream:
+        tokens.remove(api.folder / "data" / "secrets", "test")
+        assert list(stream.lines())[-1] == ""  # its end, before the connection's time limit
 
 
 def test_one_stream_too_many_is_refused_and_the_server_answers_all_the_same(api: Api) -> None:

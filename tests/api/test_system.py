@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import apsw
+import psutil
 import pytest
 from falcon import testing
 
@@ -170,7 +171,9 @@ def test_alive_even_while_every_thread_waits_for_the_database() -> None:
 
 def test_the_system(api: Api) -> None:
     api.post(png())
-    (api.run_dir / "health.json").write_text(json.dumps({"programs": [{"name": "server"}]}))
+    server = {"name": "server", "state": "RUNNING", "pid": os.getpid()}
+    stopped = {"name": "worker:worker_1", "state": "STOPPED", "pid": 0}
+    (api.run_dir / "health.json").write_text(json.dumps({"boottime_seconds": 4711, "programs": [server, stopped]}))
     system = api.get("/v1/system").json
     assert system["versions"]["pivision"] == __version__
     assert system["versions"]["python"] == platform.python_version()
@@ -180,8 +183,14 @@ def test_the_system(api: Api) -> None:
     assert system["uptime_seconds"] > 0
     assert set(system["tasks"]) == set(State)
     assert system["tasks"]["queued"] >= 1
-    assert system["workers"] == [{"number": 1, "pid": None, "is_fresh": False, "task_id": None}]
-    assert system["health"] == {"programs": [{"name": "server"}]}
+    assert system["workers"] == [
+        {"number": 1, "pid": None, "is_fresh": False, "task_id": None, "started_seconds": None}
+    ]
+    started_seconds = psutil.Process().create_time() - psutil.boot_time()
+    server_told, stopped_told = system["health"]["programs"]
+    assert server_told.pop("started_seconds") == pytest.approx(started_seconds, abs=2)
+    assert (server_told, stopped_told) == (server, {**stopped, "started_seconds": None})
+    assert system["health"]["boottime_seconds"] == 4711
     assert system["disk"]["free_bytes"] > 0
     assert system["disk"]["reserve_bytes"] == 0
     assert 0 < system["memory"]["available_bytes"] < system["memory"]["total_bytes"]
