@@ -79,6 +79,9 @@ class Answer(msgspec.Struct, frozen=True):
     headers: Mapping[str, str] = {}  # what each says
 
 
+UNCHANGED = Answer(None, "The client has it already, as its If-None-Match says.")
+
+
 class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     """All that is said of one method of an address, but for its docstring."""
 

@@ -52,3 +52,16 @@ class SafeHeaders:
         resp.set_headers(SAFE_HEADERS)
         if caching:
             resp.set_header(_CACHE_CONTROL, caching)
+
+
+def is_unchanged(req: falcon.Request, resp: falcon.Response, tag: str) -> bool:
+    """Let the browser keep this answer, known by its ETag `tag`, and ask for it each time; True: it has it, say 304.
+
+    It asks each time, so that an upgrade is seen at once, and nothing is shown to whoever may see it no longer.
+    """
+    resp.etag = tag
+    resp.cache_control = ["private", "no-cache"]
+    if not any(known in ("*", tag) for known in req.if_none_match or ()):
+        return False
+    resp.status = falcon.HTTP_304
+    return True

@@ -8,7 +8,8 @@ from typing import Annotated
 import falcon
 from msgspec import Meta
 
-from pivision.api.endpoint import HTML, Answer, Content, Parameter, described
+from pivision.api.endpoint import HTML, UNCHANGED, Answer, Content, Parameter, described
+from pivision.api.headers import is_unchanged
 from pivision.errors import NotFound, TooManyAttempts
 
 _TYPES = {
@@ -18,11 +19,7 @@ _TYPES = {
     "svg": "image/svg+xml",
     "webmanifest": "application/manifest+json",
 }
-_REVALIDATED = "no-cache"  # kept by the browser, and asked for with its ETag each time: an upgrade is seen at once
-
-
 _FileName = Annotated[str, Meta(pattern=r"^[a-z]+\.[a-z]+$")]
-_UNCHANGED = Answer(None, "The browser has it already, as its If-None-Match says.")
 
 
 class File:
@@ -38,11 +35,8 @@ class File:
         """Send it, or 304 if the client has it already."""
         is_packed = _takes_gzip(req.get_header("Accept-Encoding") or "")
         tag = f"{self._digest}-gzip" if is_packed else self._digest
-        resp.etag = tag
-        resp.cache_control = [_REVALIDATED]
         resp.append_header("Vary", "Accept-Encoding")
-        if any(known == "*" or known == tag for known in req.if_none_match or ()):
-            resp.status = falcon.HTTP_304
+        if is_unchanged(req, resp, tag):
             return
         resp.content_type = self._type
         if is_packed:
@@ -60,7 +54,7 @@ class Page:
         {
             200: Content((HTML,), str),
             303: Answer(None, "To the page, with a session if the token is valid."),
-            304: _UNCHANGED,
+            304: UNCHANGED,
         },
         errors=(TooManyAttempts,),
         parameters=(Parameter("token", str, "A token to begin a session with."),),
@@ -83,7 +77,7 @@ class WebFile:
         }
 
     @described(
-        {200: Content(tuple(_TYPES.values()), str), 304: _UNCHANGED},
+        {200: Content(tuple(_TYPES.values()), str), 304: UNCHANGED},
         errors=(NotFound,),
         parameters=(Parameter("name", _FileName, "The file's name.", "path", "style.css"),),
     )

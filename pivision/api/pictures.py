@@ -3,7 +3,8 @@
 import falcon
 import msgspec
 
-from pivision.api.endpoint import PICTURES, Content, described
+from pivision.api.endpoint import PICTURES, UNCHANGED, Content, described
+from pivision.api.headers import is_unchanged
 from pivision.api.tasks import TASK_ID
 from pivision.errors import ImageLost, NotFound, TaskNotFound
 from pivision.images import Images
@@ -20,10 +21,14 @@ class TaskImage:
         self._store = store
         self._images = images
 
-    @described({200: Content(PICTURES)}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,))
+    @described(
+        {200: Content(PICTURES), 304: UNCHANGED}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,)
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture as it was sent."""
         image = self._store.get(task_id).image
+        if is_unchanged(req, resp, image.sha256):
+            return
         _send(resp, self._images, image.sha256, f"the image of task {task_id} is gone")
         resp.content_length = image.size_bytes
         resp.content_type = _MEDIA_TYPES[image.format]
@@ -38,10 +43,16 @@ class TaskDrawing:
         self._store = store
         self._images = images
 
-    @described({200: Content(("image/jpeg",))}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,))
+    @described(
+        {200: Content(("image/jpeg",)), 304: UNCHANGED},
+        errors=(NotFound, TaskNotFound, ImageLost),
+        parameters=(TASK_ID,),
+    )
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture with what was found drawn on it."""
         drawing = _drawing(self._store.get(task_id))
+        if is_unchanged(req, resp, drawing.sha256):
+            return
         _send(resp, self._images, drawing.sha256, f"the drawing of task {task_id} is gone")
         resp.content_length = drawing.size_bytes
         resp.content_type = _MEDIA_TYPES["jpeg"]

@@ -19,7 +19,7 @@ export async function load() {
     isSignedIn = found.name !== null;
   } catch (problem) {
     if (problem.status === 401) return false;
-    if (problem.status !== 404) throw problem;
+    throw problem;
   }
   return true;
 }

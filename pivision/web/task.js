@@ -66,20 +66,15 @@ export function outcome(task) {
       task.result && html("details", {}, html("summary", {}, "Result as JSON"), copyButton("Copy", () => json), html("pre", { class: "json", tabindex: 0 }, json))));
 }
 
+/** Ask first; resolves to whether the answer was yes. */
 function confirmed(question, action) {
-  const { promise, resolve } = Promise.withResolvers?.() ?? fallback();
-  const dialog = html("dialog", { "aria-labelledby": "question", onclose: () => { resolve(dialog.returnValue === "yes"); dialog.remove(); } },
-    html("form", { method: "dialog" }, html("h2", { id: "question" }, question),
-      html("div", { class: "actions" }, html("button", { value: "no", type: "button", class: "quiet", onclick: () => dialog.close("no") }, "Keep it"),
-        html("button", { type: "button", class: "danger", onclick: () => dialog.close("yes") }, action))));
-  document.body.append(dialog);
-  dialog.showModal();
-  return promise;
-}
-
-function fallback() {
-  let resolve;
-  return { promise: new Promise((settle) => { resolve = settle; }), resolve };
+  return new Promise((resolve) => {
+    const dialog = html("dialog", { "aria-labelledby": "question", onclose: () => { resolve(dialog.returnValue === "yes"); dialog.remove(); } },
+      html("form", { method: "dialog" }, html("h2", { id: "question" }, question),
+        html("div", { class: "actions" }, html("button", { value: "no", class: "quiet" }, "Keep it"), html("button", { value: "yes", class: "danger" }, action))));
+    document.body.append(dialog);
+    dialog.showModal();
+  });
 }
 
 /** The view of one task. */

@@ -54,6 +54,20 @@ def test_a_drawing_comes_byte_for_byte(api: Api) -> None:
     assert (head.status, head.body) == (200, b"")
 
 
+def test_a_browser_that_has_a_picture_is_not_sent_it_again(api: Api) -> None:
+    task_id = finished(api, told())
+    for kind, content in (("image", png()), ("annotated", DRAWING)):
+        path = f"/v1/tasks/{task_id}/{kind}"
+        first = api.get(path)
+        assert (first.status, first.body, first.headers["Cache-Control"]) == (200, content, "private, no-cache")
+        again = api.request("GET", path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status, again.body) == (304, b"")
+        other = api.request("GET", path, headers={"If-None-Match": '"of another picture"'})
+        assert (other.status, other.body) == (200, content)
+        nobody = api.request("GET", path, headers={"If-None-Match": first.headers["ETag"], "Authorization": ""})
+        assert nobody.status == 401
+
+
 def test_a_task_without_one_says_why(api: Api) -> None:
     error = {"error": {"code": "storage-full", "detail": "no room for it"}}
     for task_id, says in (

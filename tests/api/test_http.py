@@ -21,7 +21,7 @@ HOST = b"Host: x\r\n"
 
 
 def assert_safe(answer: Answer) -> None:
-    expected = {**SAFE_HEADERS, **({"Cache-Control": "no-cache"} if "ETag" in answer.headers else {})}
+    expected = {**SAFE_HEADERS, **({"Cache-Control": "private, no-cache"} if "ETag" in answer.headers else {})}
     assert {name: answer.headers[name] for name in expected} == expected
     policy = answer.headers["Content-Security-Policy"]
     assert "default-src 'none'" in policy

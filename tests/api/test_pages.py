@@ -22,7 +22,7 @@ def test_a_file_is_sent_once(api: Api, path: str) -> None:
     assert plain.headers["ETag"] != packed.headers["ETag"]
     for answer, accepted in ((plain, "identity"), (packed, "gzip")):
         assert answer.headers["Vary"] == "Accept-Encoding"
-        assert answer.headers["Cache-Control"] == "no-cache"
+        assert answer.headers["Cache-Control"] == "private, no-cache"
         known = {"If-None-Match": answer.headers["ETag"], "Accept-Encoding": accepted}
         again = api.request("GET", path, headers=known)
         assert (again.status, again.body, again.headers["ETag"]) == (304, b"", answer.headers["ETag"])
