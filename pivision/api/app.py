@@ -18,10 +18,11 @@ from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.readiness import Alive, NotReady, Opening, Ready
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
 from pivision.api.session import Session, SignInByAddress
-from pivision.api.system import Alive, NotReady, Opening, Ready, System
+from pivision.api.system import System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
 from pivision.config import Settings

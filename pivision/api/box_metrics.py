@@ -13,7 +13,8 @@ from prometheus_client.registry import Collector
 
 from pivision import __version__, heartbeat, history
 from pivision.api.queue_age import QueueAge
-from pivision.api.system import Ready, temperature_celsius
+from pivision.api.readiness import Ready
+from pivision.api.system import temperature_celsius
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images

@@ -16,7 +16,7 @@ from prometheus_client.exposition import choose_encoder
 from pivision.api.box_metrics import BoxMetrics
 from pivision.api.endpoint import ERRORS_OF_V1, Content, described
 from pivision.api.ends import Ends
-from pivision.api.system import Ready
+from pivision.api.readiness import Ready
 from pivision.config import Settings
 from pivision.errors import PiVisionError
 from pivision.images import Images
