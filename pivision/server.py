@@ -23,6 +23,7 @@ from pivision.api import problems
 from pivision.api.app import create_app, create_opening_app
 from pivision.api.feed import Feed
 from pivision.api.headers import SAFE_HEADERS
+from pivision.api.last_hour import LastHour
 from pivision.api.waiting import Waiting
 from pivision.errors import DatabaseRecovering, DatabaseUnusable, PiVisionError
 from pivision.opening import until_open
@@ -157,7 +158,9 @@ class Application:
         """Open the database, serve everything, and end this process when the database must be recovered."""
         try:
             gate, store, images = until_open(self._settings, self._note, lambda: None)
-            self._app = create_app(self._settings, store, images, self._waiting, self._feed, self._ring_workers)
+            hour = LastHour(store)
+            threading.Thread(target=hour.keep, daemon=True).start()
+            self._app = create_app(self._settings, store, images, self._waiting, self._feed, hour, self._ring_workers)
             self.is_open.set()
             self.damage = gate.watch(store)
             self._log.error("the server ends, so that the database is recovered: %s", self.damage)

@@ -13,6 +13,7 @@ from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
+from pivision.api.last_hour import LastHour
 from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
@@ -40,6 +41,7 @@ def create_app(
     images: Images,
     waiting: Waiting,
     feed: Feed,
+    hour: LastHour,
     ring_workers: Callable[[], None],
 ) -> App:
     """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
@@ -61,7 +63,7 @@ def create_app(
     app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
     app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
-    system = System(settings, store, images)
+    system = System(settings, store, images, hour)
     app.add_route("/v1/system", system)
     app.add_route(PATH, Events(access, feed, Reading(feed, store, lambda: asdict(system.look()))))
 

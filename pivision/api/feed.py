@@ -19,7 +19,7 @@ _REMOVALS_KEPT = 1000
 _NOTHING_SECONDS = 0.5  # a ring may be lost
 _SYSTEM_SECONDS = 2.0  # how often to look
 _SYSTEM_AGE_SECONDS = 10.0  # numbers that change all the time are told so often
-_NUMBERS = {"uptime_seconds", "disk", "memory", "temperature_celsius"}
+_NUMBERS = {"uptime_seconds", "last_hour", "disk", "memory", "temperature_celsius"}
 
 
 class Feed:

@@ -13,6 +13,7 @@ import psutil
 
 from pivision import __version__, abilities, heartbeat, history
 from pivision.api.endpoint import described
+from pivision.api.last_hour import HourReport, LastHour
 from pivision.config import Settings
 from pivision.images import Images
 from pivision.store import Store
@@ -84,6 +85,7 @@ class SystemReport(msgspec.Struct, frozen=True, kw_only=True):
     machine: str
     uptime_seconds: int
     tasks: dict[State, int]
+    last_hour: HourReport
     workers: list[WorkerReport]
     health: HealthReport | None  # null while health does not run
     restarts: list[Restart]
@@ -96,8 +98,9 @@ class SystemReport(msgspec.Struct, frozen=True, kw_only=True):
 class System:
     """/v1/system: everything that one wants to know from afar."""
 
-    def __init__(self, settings: Settings, store: Store, images: Images) -> None:
+    def __init__(self, settings: Settings, store: Store, images: Images, hour: LastHour) -> None:
         self._settings = settings
+        self._hour = hour
         self._store = store
         self._images = images
         self._versions = {
@@ -123,6 +126,7 @@ class System:
             machine=platform.machine(),
             uptime_seconds=round(heartbeat.boottime()),
             tasks=self._store.counts(),
+            last_hour=self._hour.look(),
             workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
             health=_health(self._settings.run_dir / "health.json"),
             restarts=[Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],

@@ -138,6 +138,14 @@ class Store:
         found = {State(row["state"]): row["tasks"] for row in self._read("counts")}
         return {state: found.get(state, 0) for state in State}
 
+    def unfinished(self) -> int:
+        """How many tasks are waiting or at work."""
+        return int(self._read("unfinished")[0]["tasks"])
+
+    def ended_by_minute(self, minutes: int) -> dict[int, int]:
+        """How many tasks have ended so many minutes of running time ago, of the last `minutes`; zeros are left out."""
+        return {row["minutes_ago"]: row["tasks"] for row in self._read("ended_by_minute", minutes=minutes)}
+
     def counts_by_operation(self) -> dict[tuple[State, str], int]:
         """How many tasks there are in each state with each operation; zeros are left out. Reads every task."""
         rows = self._read("counts_by_operation")

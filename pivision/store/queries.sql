@@ -58,6 +58,16 @@ SELECT * FROM task WHERE revision > :revision AND revision > 0 ORDER BY revision
 -- name: counts
 SELECT state, count(*) AS tasks FROM task GROUP BY state;
 
+-- name: unfinished
+-- By the index of the states: what waits is counted, however many have ended.
+SELECT (SELECT count(*) FROM task WHERE state = 'queued') + (SELECT count(*) FROM task WHERE state = 'running') AS tasks;
+
+-- name: ended_by_minute
+-- By the appliance's clock, which goes on once a minute, and by the index of the ends.
+SELECT ((SELECT running_seconds FROM appliance_clock) - finished_running_seconds) / 60 AS minutes_ago, count(*) AS tasks
+FROM task WHERE finished_running_seconds > (SELECT running_seconds FROM appliance_clock) - 60 * :minutes
+GROUP BY minutes_ago;
+
 -- name: is_queue_empty
 -- Asked before a claim, which would take the write lock even to find nothing.
 SELECT NOT EXISTS (SELECT 1 FROM task WHERE state = 'queued') AS is_empty;

@@ -71,8 +71,6 @@ async function start() {
   try {
     if (!(await session.load())) return askForToken();
     operations = (await api.get("/v1/operations")).operations;
-    const page = await api.tasks({ limit: 200 });
-    page.tasks.forEach((task) => status.task(task));
   } catch (problem) {
     if (problem.status === 401) return askForToken();
     lost(problem);
@@ -96,7 +94,6 @@ function lost(problem) {
 for (const name of ["task", "removed", "system"]) {
   events.addEventListener(name, ({ detail }) => {
     if (name === "system") status.hear(detail);
-    if (name === "task") status.task(detail);
     view?.[name]?.(detail);
   });
 }

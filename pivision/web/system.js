@@ -2,7 +2,7 @@
 
 import { readiness } from "./api.js";
 import { copyButton, html } from "./element.js";
-import { Hour, plot } from "./plot.js";
+import { plot } from "./plot.js";
 import { ago, bytes, many, span, time } from "./words.js";
 
 const HOT_CELSIUS = 80;
@@ -32,9 +32,6 @@ export function verdict(ready, system) {
 export class Status extends EventTarget {
   system = null;
   ready = undefined;
-  queue = new Hour();
-  finished = new Hour();
-  #ended = new Set();
 
   start() {
     const look = async () => {
@@ -50,16 +47,7 @@ export class Status extends EventTarget {
 
   hear(system) {
     this.system = { ...this.system, ...system };
-    if (system.tasks) this.queue.peak(Date.now(), system.tasks.queued + system.tasks.running);
     this.#tell();
-  }
-
-  task(task) {
-    const key = `${task.id} ${task.finished_at}`;
-    if (!task.finished_at || this.#ended.has(key)) return;
-    if (this.#ended.size > 20000) this.#ended.clear();
-    this.#ended.add(key);
-    this.finished.add(Date.parse(task.finished_at));
   }
 }
 
@@ -73,11 +61,11 @@ export function sentence(status) {
     if (status.ready === undefined) return;
     if (text !== before) words.replaceChildren(html("span", { class: `light ${colour}`, "aria-hidden": "true" }), text);
     before = text;
-    const done = status.finished.values();
+    const { queue, finished } = status.system?.last_hour ?? { queue: [0], finished: [0] };
     const counts = status.system?.tasks;
     plots.replaceChildren(
-      html("figure", {}, html("figcaption", {}, html("span", {}, "Queue"), html("strong", {}, counts ? counts.queued + counts.running : "–")), plot(status.queue.values(), "Waiting and running tasks")),
-      html("figure", {}, html("figcaption", {}, html("span", {}, "Done in the last hour"), html("strong", {}, done.reduce((sum, each) => sum + each, 0))), plot(done, "Finished tasks")));
+      html("figure", {}, html("figcaption", {}, html("span", {}, "Queue"), html("strong", {}, counts ? counts.queued + counts.running : "–")), plot(queue, "Waiting and running tasks")),
+      html("figure", {}, html("figcaption", {}, html("span", {}, "Done in the last hour"), html("strong", {}, finished.reduce((sum, each) => sum + each, 0))), plot(finished, "Finished tasks")));
   };
   status.addEventListener("change", draw);
   draw();

@@ -18,6 +18,7 @@ from schemathesis.specs.openapi.definitions import OPENAPI_31
 
 from pivision.api.app import create_app
 from pivision.api.feed import Feed
+from pivision.api.last_hour import LastHour
 from pivision.api.routes import App
 from pivision.api.waiting import Waiting
 from pivision.config import Settings
@@ -40,7 +41,8 @@ _PICTURE = png()
 def app(tmp_path_factory: pytest.TempPathFactory) -> App:
     mine = Settings(data_dir=tmp_path_factory.mktemp("data"))
     images = Images(mine.images_dir, reserve_bytes=0)
-    return create_app(mine, Store(mine.database), images, Waiting(seats=1), Feed(places=1), ring_workers=lambda: None)
+    store = Store(mine.database)
+    return create_app(mine, store, images, Waiting(seats=1), Feed(places=1), LastHour(store), ring_workers=lambda: None)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from falcon import testing
 from pivision import __version__, abilities, heartbeat
 from pivision.api.app import create_app
 from pivision.api.feed import Feed
+from pivision.api.last_hour import LastHour
 from pivision.api.waiting import Waiting
 from pivision.config import Settings
 from pivision.images import Images
@@ -204,9 +205,8 @@ def test_where_opencv_has_no_package_a_worker_tells_its_version(
     monkeypatch.setattr("pivision.api.system._OPENCV_PACKAGES", ())
     settings = Settings(data_dir=run_folder / "data", run_dir=run_folder, models_dir=run_folder, auth="none")
     images = Images(settings.images_dir, reserve_bytes=0)
-    client = testing.TestClient(
-        create_app(settings, Store(settings.database), images, Waiting(1), Feed(1), lambda: None)
-    )
+    store = Store(settings.database)
+    client = testing.TestClient(create_app(settings, store, images, Waiting(1), Feed(1), LastHour(store), lambda: None))
     assert client.simulate_get("/v1/system", host="localhost").json["versions"]["opencv"] is None
     abilities.publish(run_folder, abilities.Abilities(opencv="4.6.0", stand_ins={}, text=False, models={}))
     assert client.simulate_get("/v1/system", host="localhost").json["versions"]["opencv"] == "4.6.0"

@@ -11,6 +11,7 @@ import pytest
 from pivision import config, doctor
 from pivision.api.app import create_app
 from pivision.api.feed import Feed
+from pivision.api.last_hour import LastHour
 from pivision.api.waiting import Waiting
 from pivision.config import ROOT, Settings
 from pivision.images import Images
@@ -44,8 +45,9 @@ def test_no_setting_is_described_that_is_not_there() -> None:
 def test_the_routes_described_are_those_that_there_are(tmp_path: Path) -> None:
     settings = Settings(data_dir=tmp_path)
     images = Images(settings.images_dir, reserve_bytes=0)
+    store = Store(settings.database)
     app = create_app(
-        settings, Store(settings.database), images, Waiting(seats=1), Feed(places=1), ring_workers=lambda: None
+        settings, store, images, Waiting(seats=1), Feed(places=1), LastHour(store), ring_workers=lambda: None
     )
     there = {
         (method.method, re.sub(r"\{[^}]*\}", "ID", route.path))
