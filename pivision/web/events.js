@@ -53,8 +53,8 @@ export class Events extends EventTarget {
     source.onopen = () => {
       this.#found();
       this.#tell("refresh");
-      this.#later(this.#listen, SILENCE_MS);
     };
+    this.#later(this.#listen, SILENCE_MS);
     // A browser comes back by itself only after some errors; so each stream that fails is left, and a new one opened.
     source.onerror = () => {
       source.close();
@@ -93,10 +93,9 @@ export class Events extends EventTarget {
       if (!this.#isRunning) return;
       const wasLost = this.#isLost;
       this.#found();
-      if (wasLost) {
-        this.#tell("refresh");
-        this.#streamAgain = 0;
-      }
+      if (wasLost) this.#streamAgain = 0;
+      // The first answer has nothing to be compared with: what came since the lists were loaded is known to nobody.
+      if (wasLost || this.#seen === null) this.#tell("refresh");
       this.#compare(page.tasks);
       this.#tell("system", system);
       if (Date.now() >= this.#streamAgain) this.#later(this.#open, 0);

@@ -5,7 +5,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from pivision.task import TaskError
 from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
@@ -148,12 +148,18 @@ def test_what_happens_elsewhere_is_seen_without_asking(visit: Visit, box: Api) -
 
 
 def test_without_a_stream_the_page_asks(visit: Visit, box: Api) -> None:
-    visit.page.route("**/v1/events*", lambda route: route.fulfill(status=503))
-    page = visit.open("/")
-    expect(page.get_by_role("search")).to_be_visible()
-    picture, _ = code_picture("asked for")
-    task_id = box.request("POST", "/v1/tasks?operations=codes", picture).json["id"]
-    expect(page.locator(f".tile[data-id='{task_id}']")).to_contain_text("asked for")
+    streams: list[Route] = []
+    visit.page.route("**/v1/events*", lambda route: streams.append(route))
+    with visit.page.expect_response("**/v1/tasks?*"):
+        page = visit.open("/")
+    eventually(lambda: page.evaluate("1") == 1 and streams, "the stream was asked for", PATIENCE_SECONDS)
+    for text in ("before the first answer", "after it"):
+        picture, _ = code_picture(text)
+        task_id = box.request("POST", "/v1/tasks?operations=codes&wait=10", picture).json["id"]
+        for stream in streams:
+            stream.fulfill(status=503)
+        streams.clear()
+        expect(page.locator(f".tile[data-id='{task_id}']")).to_contain_text(text)
     expect(page.locator("#banner")).to_be_hidden()
 
 
