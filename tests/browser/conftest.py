@@ -72,6 +72,16 @@ class Visit:
         self.page.goto(f"{self.origin}/#{view}")
         return self.page
 
+    def sees(self, script: str, what: str) -> None:
+        """Ask the page again and again until `script` is true there.
+
+        Playwright's own wait_for_function evaluates a string in the page, which the page's security policy forbids.
+        """
+        eventually(lambda: self.page.evaluate(script), what, PATIENCE_SECONDS)
+
+    def sees_every_picture(self) -> None:
+        self.sees("[...document.images].every(image => image.complete)", "every picture is loaded")
+
 
 @pytest.fixture
 def visit(browser: Browser, box: Api) -> Iterator[Visit]:

@@ -39,7 +39,8 @@ def main() -> None:
             page.goto(f"http://127.0.0.1:{box.port}/#{view}")
             expect(page.locator(f"img[src='/v1/tasks/{task_id}/image']").first).to_be_visible()
             page.wait_for_load_state("load")
-            page.wait_for_function("[...document.images].every(image => image.complete)")
+            for image in page.locator("img").all():
+                expect(image).to_have_js_property("complete", True)
             page.screenshot(path=ROOT / "docs" / f"{name}.jpg", type="jpeg", quality=85)
             context.close()
         browser.close()

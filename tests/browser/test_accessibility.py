@@ -59,7 +59,7 @@ def test_every_view_can_be_used_by_everybody(
     for view, heading in (("/", ""), ("/tasks/1", "Task"), ("/tasks/3", "Task"), ("/new", "New task"), ("/system", "")):
         page = visit.open(view)
         expect(page.locator("main h1").first).to_contain_text(heading)
-        page.wait_for_function("[...document.images].every(image => image.complete)")
+        visit.sees_every_picture()
         assert violations(page) == [], f"{view} on a {size}, {scheme}"
     page.goto(f"{visit.origin}/docs")
     assert violations(page) == [], f"/docs on a {size}, {scheme}"

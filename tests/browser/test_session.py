@@ -39,7 +39,7 @@ def test_a_token_opens_the_page_until_one_signs_out(visit: Visit, closed: Api) -
     expect(page.get_by_role("alert")).to_have_text("This token is not valid.")
     sign_in(visit, closed.token)
     expect(page.get_by_role("heading", name=f"Task {task_id}")).to_be_visible()
-    page.wait_for_function("document.querySelector('.picture img').naturalWidth === 40")
+    expect(page.locator(".picture img")).to_have_js_property("naturalWidth", 40)
     page.reload()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("h1 .badge")).to_have_text("cancelled")
