@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import FilePayload, Page, expect
+from playwright.sync_api import FilePayload, JSHandle, Page, expect
 
 from tests.api.conftest import Api
 from tests.browser.conftest import PICTURE_SIZE, Visit, code_picture
@@ -14,9 +14,22 @@ from tests.browser.conftest import PICTURE_SIZE, Visit, code_picture
 HOSTILE = ("<img src=x onerror=alert(1)>", "javascript:alert(1)", "<script>alert(1)</script>")
 
 
+def choose(page: Page, content: bytes, name: str = "code.png", media_type: str = "image/png") -> None:
+    page.locator("#choose").set_input_files(FilePayload(name=name, mimeType=media_type, buffer=content))
+
+
 def send(page: Page, picture: bytes) -> None:
-    page.locator("#choose").set_input_files(FilePayload(name="code.png", mimeType="image/png", buffer=picture))
+    choose(page, picture)
     page.get_by_role("button", name="Look at it").click()
+
+
+def given(page: Page, picture: bytes, name: str) -> JSHandle:
+    """The file as it comes with a drop or a paste."""
+    return page.evaluate_handle(
+        """([bytes, name]) => { const given = new DataTransfer();
+        given.items.add(new File([new Uint8Array(bytes)], name, {type: "image/png"})); return given; }""",
+        [list(picture), name],
+    )
 
 
 def test_a_picture_that_was_chosen_is_looked_at_while_one_watches(visit: Visit) -> None:
@@ -59,17 +72,52 @@ def test_what_a_code_says_stays_text(visit: Visit, text: str) -> None:
     assert page.locator("a[href^='javascript']").count() == 0
 
 
+@pytest.mark.parametrize("name", [f"{text}.png" for text in HOSTILE])
+def test_what_a_file_is_called_stays_text(visit: Visit, name: str) -> None:
+    page = visit.open("/new")
+    choose(page, code_picture("named")[0], name)
+    expect(page.get_by_text(f"{name} is chosen.", exact=True)).to_be_visible()
+    page.get_by_role("button", name="Copy as curl").click()
+    expect(page.get_by_label("The curl command")).to_contain_text(f'image=@"{name}"')
+    assert page.locator("main img:not([src^='blob:'])").count() == 0
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator(".result .finding-text")).to_have_text("named")
+
+
+@pytest.mark.parametrize(
+    ("content", "media_type"),
+    [
+        (b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>", "image/svg+xml"),
+        (b"<!doctype html><script>alert(1)</script>", "image/png"),
+    ],
+)
+def test_what_is_no_picture_for_the_box_is_refused_and_leaves_nothing(
+    visit: Visit, box: Api, content: bytes, media_type: str
+) -> None:
+    before = box.files(), box.store.counts()
+    page = visit.open("/new")
+    choose(page, content, "picture.png", media_type)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator("form .error")).to_contain_text("JPEG, PNG, WebP or BMP")
+    expect(page.locator(".result")).to_be_empty()
+    assert (box.files(), box.store.counts()) == before
+
+
 def test_a_picture_can_be_dropped_anywhere(visit: Visit) -> None:
     page = visit.open("/")
     expect(page.get_by_role("search")).to_be_visible()
-    dropped = page.evaluate_handle(
-        """bytes => { const given = new DataTransfer();
-        given.items.add(new File([new Uint8Array(bytes)], "dropped.png", {type: "image/png"})); return given; }""",
-        list(code_picture("dropped")[0]),
-    )
-    page.dispatch_event("main", "drop", {"dataTransfer": dropped})
+    page.dispatch_event("main", "drop", {"dataTransfer": given(page, code_picture("dropped")[0], "dropped.png")})
     page.get_by_role("button", name="Look at it").click()
     expect(page.locator(".result .finding-text")).to_have_text("dropped")
+
+
+def test_a_picture_can_be_pasted(visit: Visit) -> None:
+    page = visit.open("/new")
+    expect(page.get_by_role("button", name="Look at it")).to_be_disabled()
+    pasted = given(page, code_picture("pasted")[0], "image.png")
+    page.evaluate("given => document.dispatchEvent(new ClipboardEvent('paste', {clipboardData: given}))", pasted)
+    page.get_by_role("button", name="Look at it").click()
+    expect(page.locator(".result .finding-text")).to_have_text("pasted")
 
 
 def test_the_copied_command_does_the_same(visit: Visit, box: Api, tmp_path: Path) -> None:
