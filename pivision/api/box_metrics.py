@@ -72,14 +72,14 @@ class BoxMetrics(Collector):
                 by_operation.add_metric([state, _OTHER], sum(of_state.values()))
         yield by_operation
 
-        age = self._queue_age.seconds(*self._store.queue_ends())
+        age = self._queue_age.seconds(*self._store.statistics.queue_ends())
         yield GaugeMetricFamily("pivision_queue_age_seconds", "How long the oldest queued task has waited.", age)
 
     def _by_operation(self) -> dict[tuple[State, str], int]:
         with self._lock:
             began = time.monotonic()
             if began >= self._counts_due:
-                self._counts = self._store.counts_by_operation()
+                self._counts = self._store.statistics.counts_by_operation()
                 ended = time.monotonic()
                 self._counts_due = ended + _REST * (ended - began)
             return self._counts

@@ -60,7 +60,7 @@ class Ends:
     def _ended(self) -> Iterator[End]:
         """Those that have ended in the second `_since` or later."""
         after = self._since, 0
-        while page := self._store.ended_since(*after, _PAGE):
+        while page := self._store.statistics.ended_since(*after, _PAGE):
             yield from page
             after = page[-1].running_seconds, page[-1].id
 

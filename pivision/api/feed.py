@@ -95,11 +95,8 @@ class Reading:
         self._look = look
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
         self._batches: OrderedDict[int, Batch] = OrderedDict()  # by the revision since when
-        self._nothing = (
-            -1,
-            -1,
-            0.0,
-        )  # since which revision nothing had changed, after which ring, and until when that counts
+        # Since which revision nothing had changed, after which ring, and until when that counts.
+        self._nothing = (-1, -1, 0.0)
         self._system = b""
         self._system_matters: dict[str, Any] = {}
         self._system_told = self._system_due = float("-inf")

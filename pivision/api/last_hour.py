@@ -42,7 +42,7 @@ class LastHour:
 
     def sample(self) -> None:
         """Look at the queue."""
-        length = self._store.unfinished()
+        length = self._store.statistics.unfinished()
         minute = self._minute()
         with self._lock:
             self._peaks[minute] = max(length, self._peaks.get(minute, 0))
@@ -55,7 +55,7 @@ class LastHour:
         newest = self._minute()
         with self._lock:
             queue = [self._peaks.get(minute, 0) for minute in range(newest - MINUTES + 1, newest + 1)]
-        ended = self._store.ended_by_minute(MINUTES)
+        ended = self._store.statistics.ended_by_minute(MINUTES)
         return HourReport(queue, [ended.get(ago, 0) for ago in range(MINUTES - 1, -1, -1)])
 
     def _minute(self) -> int:

@@ -15,7 +15,8 @@ from pivision.errors import IdempotencyKeyReused, TaskNotFound, TaskStateConflic
 from pivision.store.connections import Connections
 from pivision.store.fingerprint import Fingerprint
 from pivision.store.ledger import Ledger
-from pivision.store.rows import End, Row, fence, images_of, now, request, to_end, to_task
+from pivision.store.rows import Row, fence, images_of, now, request, to_task
+from pivision.store.statistics import Statistics
 from pivision.task import TRANSITIONS, NewTask, State, Task, TaskError
 
 
@@ -30,6 +31,7 @@ class Store:
         self._file = file
         self._connections = Connections(file, timeout_seconds)
         self._ledger = Ledger(file.parent)
+        self.statistics = Statistics(self._connections)
         self._added: list[tuple[Task, NewTask]] = []  # by the block of `together` that is open, not committed yet
 
     @property
@@ -137,29 +139,6 @@ class Store:
         """How many tasks there are in each state."""
         found = {State(row["state"]): row["tasks"] for row in self._read("counts")}
         return {state: found.get(state, 0) for state in State}
-
-    def unfinished(self) -> int:
-        """How many tasks are waiting or at work."""
-        return int(self._read("unfinished")[0]["tasks"])
-
-    def ended_by_minute(self, minutes: int) -> dict[int, int]:
-        """How many tasks have ended so many minutes of running time ago, of the last `minutes`; zeros are left out."""
-        return {row["minutes_ago"]: row["tasks"] for row in self._read("ended_by_minute", minutes=minutes)}
-
-    def counts_by_operation(self) -> dict[tuple[State, str], int]:
-        """How many tasks there are in each state with each operation; zeros are left out. Reads every task."""
-        rows = self._read("counts_by_operation")
-        return {(State(row["state"]), row["operation"]): row["tasks"] for row in rows}
-
-    def queue_ends(self) -> tuple[int | None, int]:
-        """The id of the task that waits longest, None if none does, and the last id that was given."""
-        row = self._read("queue_ends")[0]
-        return row["oldest_id"], row["last_id"]
-
-    def ended_since(self, seconds: int, task_id: int, limit: int) -> list[End]:
-        """At most `limit` tasks that ended after `seconds` of running time, or then with larger ids; in this order."""
-        rows = self._read("ended_since", seconds=seconds, id=task_id, limit=limit)
-        return [to_end(row) for row in rows]
 
     def cancel(self, task_id: int) -> Task:
         """Take a waiting task out of the queue. Raises TaskNotFound, TaskStateConflict."""
