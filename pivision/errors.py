@@ -25,6 +25,16 @@ class PiVisionError(Exception):
         return (cls.__doc__ or "").strip()
 
 
+def kind_of(code: str) -> type[PiVisionError]:
+    """The error that has this code; PiVisionError itself for one that is not known, as of an older program."""
+    kinds = [PiVisionError]
+    for kind in kinds:  # grows while it is gone through
+        if kind.code == code:
+            return kind
+        kinds += kind.__subclasses__()
+    return PiVisionError
+
+
 # What a request may get wrong
 
 
@@ -262,14 +272,14 @@ class WorkerDied(PiVisionError):
     """The worker died while it had this task."""
 
     code = "worker-died"
-    remedy = "The worker's log tells more; retry the task with POST /v1/tasks/ID/retry."
+    remedy = "Retry the task once; if that ends its worker again, report it with the picture and the worker's log."
 
 
 class DeadlineExceeded(PiVisionError):
     """The task took longer than its deadline and its worker was ended."""
 
     code = "deadline-exceeded"
-    remedy = "Scale the image down, or raise task_deadline_seconds; then POST /v1/tasks/ID/retry."
+    remedy = "Scale the image down, or raise task_deadline_seconds; then retry the task."
 
 
 # What stops a program from starting

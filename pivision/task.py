@@ -8,6 +8,8 @@ from typing import Literal
 
 import msgspec
 
+from pivision import errors
+
 
 class State(enum.StrEnum):
     """Where a task stands."""
@@ -53,6 +55,10 @@ class TaskError(msgspec.Struct, frozen=True):
 
     code: str
     detail: str
+    remedy: str = ""  # what to do about it; goes by the code
+
+    def __post_init__(self) -> None:
+        msgspec.structs.force_setattr(self, "remedy", errors.kind_of(self.code).remedy)
 
 
 class NewTask(msgspec.Struct, frozen=True):

@@ -1,7 +1,6 @@
 """Errors as answers: RFC 9457 problem details with a stable `code`, whoever found the error."""
 
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import falcon
@@ -16,6 +15,7 @@ from pivision.errors import (
     PiVisionError,
     Unauthorized,
     UploadTooLarge,
+    kind_of,
 )
 from pivision.task import TaskError
 
@@ -65,8 +65,7 @@ def of_status(status: int, detail: str) -> PiVisionError:
 
 def of_task(error: TaskError) -> PiVisionError:
     """The error of our tree that a task has ended with."""
-    kind = next((kind for kind in _below(PiVisionError) if kind.code == error.code), PiVisionError)
-    return kind(error.detail)
+    return kind_of(error.code)(error.detail)
 
 
 def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
@@ -103,9 +102,3 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
     logging.getLogger("server").exception("%s %s", req.method, req.path)
     _answer(req, resp, PiVisionError("the server's log has the details"), PiVisionError.status)
-
-
-def _below(kind: type[PiVisionError]) -> Iterator[type[PiVisionError]]:
-    for child in kind.__subclasses__():
-        yield child
-        yield from _below(child)

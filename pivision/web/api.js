@@ -21,7 +21,11 @@ export async function call(method, path, { body, headers, patience = PATIENCE_MS
   try {
     answer = await fetch(path, { method, body, headers, cache: "no-store", signal: AbortSignal.timeout(patience) });
   } catch (error) {
-    throw new Problem(0, { code: "unreachable", detail: "The server cannot be reached.", remedy: "Is the box switched on and in the network?" });
+    throw new Problem(0, {
+      code: "unreachable",
+      detail: "The server cannot be reached.",
+      remedy: "Is the box switched on and in the network?",
+    });
   }
   const content = await answer.json().catch(() => null);
   if (answer.ok) return content;
@@ -34,7 +38,11 @@ export const get = (path, options) => call("GET", path, options);
 export const post = (path, content) =>
   content instanceof FormData
     ? call("POST", path, { body: content, patience: 120000 })
-    : call("POST", path, content === undefined ? {} : { body: JSON.stringify(content), headers: { "Content-Type": "application/json" } });
+    : call(
+        "POST",
+        path,
+        content === undefined ? {} : { body: JSON.stringify(content), headers: { "Content-Type": "application/json" } },
+      );
 
 /** /readyz, whether it says yes or no; null when nobody answers. */
 export async function readiness() {

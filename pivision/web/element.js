@@ -22,6 +22,12 @@ export function svg(name, attributes = {}, ...children) {
   return filled(document.createElementNS(SVG, name), attributes, children);
 }
 
+/** Names with their values. */
+export function facts(rows) {
+  const pair = ([name, value]) => html("div", {}, html("dt", {}, name), html("dd", {}, value));
+  return html("dl", { class: "facts" }, Object.entries(rows).map(pair));
+}
+
 /** Say something to those who listen to the page. */
 export function say(text) {
   document.getElementById("spoken").textContent = text;
@@ -29,21 +35,32 @@ export function say(text) {
 
 /** A button that copies a text, and says so. */
 export function copyButton(label, text) {
-  const button = html("button", { type: "button", class: "quiet", onclick: async () => {
-    const whole = text();
-    try {
-      await navigator.clipboard.writeText(whole);
-    } catch {  // plain http from another machine has no clipboard
-      const area = html("textarea", { class: "sr" });
-      area.value = whole;
-      document.body.append(area);
-      area.select();
-      document.execCommand("copy");
-      area.remove();
-    }
-    button.textContent = "Copied";
-    say("Copied");
-    setTimeout(() => { button.textContent = label; }, 1500);
-  } }, label);
+  const button = html(
+    "button",
+    {
+      type: "button",
+      class: "quiet",
+      onclick: async () => {
+        const whole = text();
+        try {
+          await navigator.clipboard.writeText(whole);
+        } catch {
+          // plain http from another machine has no clipboard
+          const area = html("textarea", { class: "sr" });
+          area.value = whole;
+          document.body.append(area);
+          area.select();
+          document.execCommand("copy");
+          area.remove();
+        }
+        button.textContent = "Copied";
+        say("Copied");
+        setTimeout(() => {
+          button.textContent = label;
+        }, 1500);
+      },
+    },
+    label,
+  );
   return button;
 }

@@ -63,11 +63,12 @@ export class Events extends EventTarget {
       this.#streamAgain = Date.now() + STREAM_AGAIN_MS;
       this.#later(this.#poll, 0);
     };
-    const hear = (name, act) => source.addEventListener(name, (event) => {
-      this.#heard = Date.now();
-      if (event.lastEventId) this.#last = event.lastEventId;
-      act(event);
-    });
+    const hear = (name, act) =>
+      source.addEventListener(name, (event) => {
+        this.#heard = Date.now();
+        if (event.lastEventId) this.#last = event.lastEventId;
+        act(event);
+      });
     hear("task", (event) => this.#tell("task", JSON.parse(event.data)));
     hear("system", (event) => this.#tell("system", JSON.parse(event.data)));
     hear("removed", (event) => this.#tell("removed", JSON.parse(event.data)));

@@ -4,19 +4,105 @@ import { html } from "./element.js";
 
 let made = 0;
 
+/** The schema that is meant where another place of the document is referred to. */
 function resolved(schema, root) {
-  if (schema.$ref) return { ...resolved(schema.$ref.split("/").slice(1).reduce((at, key) => at[key], root), root), ...schema, $ref: undefined };
-  return schema;
+  if (!schema.$ref) return schema;
+  const place = schema.$ref.split("/").slice(1);
+  return { ...resolved(place.reduce((at, key) => at[key], root), root), ...schema, $ref: undefined };
 }
 
-const words = (name) => {
+function words(name) {
   const text = name.replace(/_px$/, " (pixels)").replace(/_metres$/, " (metres)").replaceAll("_", " ");
   return text[0].toUpperCase() + text.slice(1);
-};
+}
 
-function listed(text, property) {
-  const parts = text.split(",").map((part) => part.trim()).filter(Boolean);
-  return ["number", "integer"].includes(property.items?.type) ? parts.map(Number) : parts;
+const line = (of, input) => html("div", { class: "field" }, html("label", { for: of.id }, of.label), input, of.about);
+
+/** The text of an input, checked by the browser. Throws an Error that says what is wrong. */
+function checked(of, input) {
+  if (!input.checkValidity()) throw new Error(`${of.label}: ${input.validationMessage}`);
+  return input.value;
+}
+
+function tick(of) {
+  const isOn = of.fallback === true;
+  const input = html("input", { id: of.id, type: "checkbox", checked: isOn, ...of.described });
+  const element = html("div", { class: "field check" }, input, html("label", { for: of.id }, of.label), of.about);
+  return { element, value: () => (input.checked === isOn ? undefined : input.checked) };
+}
+
+function oneOf(of) {
+  const options = of.property.enum.map((value) => html("option", { value }, String(value)));
+  const input = html("select", { id: of.id, ...of.described }, html("option", { value: "" }, "default"), options);
+  const chosen = () => of.property.enum.find((value) => String(value) === input.value);
+  return { element: line(of, input), value: () => (input.value ? chosen() : undefined) };
+}
+
+function someOf(of) {
+  const usual = of.fallback ?? [];
+  const boxes = of.items.enum.map((value) =>
+    html("input", { type: "checkbox", id: `${of.id}-${value}`, value, checked: usual.includes(value) }));
+  const labels = boxes.map((box) => html("label", { for: box.id }, box, box.value));
+  const element = html("fieldset", { class: "field choices", ...of.described },
+    html("legend", {}, of.label), of.about, html("div", {}, labels));
+  const value = () => {
+    const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
+    const isUsual = chosen.length === usual.length && chosen.every((each) => usual.includes(each));
+    return isUsual ? undefined : chosen;
+  };
+  return { element, value };
+}
+
+function number(of) {
+  const { type, minimum, exclusiveMinimum, maximum } = of.property;
+  const input = html("input", {
+    id: of.id, type: "number", inputmode: "decimal", step: type === "integer" ? 1 : "any",
+    min: minimum ?? exclusiveMinimum, max: maximum, placeholder: of.fallback ?? "default", ...of.described,
+  });
+  const value = () => {
+    const text = checked(of, input);
+    return text === "" ? undefined : Number(text);
+  };
+  return { element: line(of, input), value };
+}
+
+function list(of) {
+  const placeholder = of.fallback?.join(", ") || "with commas between";
+  const input = html("input", { id: of.id, type: "text", placeholder, ...of.described });
+  const isNumeric = ["number", "integer"].includes(of.items.type);
+  const value = () => {
+    const parts = input.value.split(",").map((part) => part.trim()).filter(Boolean);
+    if (parts.length === 0) return undefined;
+    return isNumeric ? parts.map(Number) : parts;
+  };
+  return { element: line(of, input), value };
+}
+
+function text(of) {
+  const { pattern } = of.property;
+  const input = html("input", { id: of.id, type: "text", placeholder: of.fallback ?? "default", pattern, ...of.described });
+  return { element: line(of, input), value: () => checked(of, input) || undefined };
+}
+
+function json(of) {
+  const input = html("input", { id: of.id, type: "text", placeholder: of.fallback ?? "as JSON", ...of.described });
+  const value = () => {
+    try {
+      return input.value === "" ? undefined : JSON.parse(input.value);
+    } catch {
+      throw new Error(`${of.label}: this is no JSON`);
+    }
+  };
+  return { element: line(of, input), value };
+}
+
+function kindOf({ property, items }) {
+  if (property.type === "boolean") return tick;
+  if (property.enum) return oneOf;
+  if (items?.enum) return someOf;
+  if (property.type === "number" || property.type === "integer") return number;
+  if (items?.type && items.type !== "array") return list;
+  return property.type === "string" ? text : json;
 }
 
 /** A field: its element, and `value()`, undefined when the default is meant. Throws an Error that says what is wrong. */
@@ -26,61 +112,21 @@ function field(name, declared, root) {
   const property = inner ? { ...inner, description: whole.description, default: whole.default } : whole;
   const id = `param-${++made}`;
   const about = property.description && html("small", { id: `${id}-about`, class: "muted" }, property.description);
-  const described = about ? { "aria-describedby": `${id}-about` } : {};
-  const label = html("label", { for: id }, words(name));
-  const items = property.items ? resolved(property.items, root) : null;
-  const fallback = property.default;
-
-  if (property.type === "boolean") {
-    const input = html("input", { id, type: "checkbox", checked: fallback === true, ...described });
-    return { element: html("div", { class: "field check" }, input, label, about), value: () => (input.checked === (fallback === true) ? undefined : input.checked) };
-  }
-  if (property.enum || items?.enum) {
-    const values = property.enum ?? items.enum;
-    if (property.enum) {
-      const input = html("select", { id, ...described }, html("option", { value: "" }, "default"), values.map((value) => html("option", { value }, String(value))));
-      return { element: html("div", { class: "field" }, label, input, about), value: () => (input.value ? values.find((value) => String(value) === input.value) : undefined) };
-    }
-    const boxes = values.map((value) => html("input", { type: "checkbox", id: `${id}-${value}`, value, checked: fallback?.includes(value) }));
-    const group = html("fieldset", { class: "field choices", ...described }, html("legend", {}, words(name)), about,
-      html("div", {}, boxes.map((box) => html("label", { for: box.id }, box, box.value))));
-    const same = (a, b) => a.length === b.length && a.every((each) => b.includes(each));
-    return { element: group, value: () => {
-      const chosen = boxes.filter((box) => box.checked).map((box) => box.value);
-      return same(chosen, fallback ?? []) ? undefined : chosen;
-    } };
-  }
-  if (property.type === "number" || property.type === "integer") {
-    const least = property.minimum ?? property.exclusiveMinimum;
-    const input = html("input", { id, type: "number", min: least, max: property.maximum, step: property.type === "integer" ? 1 : "any", placeholder: fallback ?? "default", inputmode: "decimal", ...described });
-    return { element: html("div", { class: "field" }, label, input, about), value: () => {
-      if (!input.checkValidity()) throw new Error(`${words(name)}: ${input.validationMessage}`);
-      return input.value === "" ? undefined : Number(input.value);
-    } };
-  }
-  if (property.type === "array" && items?.type && items.type !== "array") {
-    const input = html("input", { id, type: "text", placeholder: fallback?.join(", ") || "with commas between", ...described });
-    return { element: html("div", { class: "field" }, label, input, about), value: () => (input.value.trim() ? listed(input.value, property) : undefined) };
-  }
-  const isText = property.type === "string";
-  const input = html("input", { id, type: "text", placeholder: fallback ?? (isText ? "default" : "as JSON"), pattern: isText ? property.pattern : null, ...described });
-  return { element: html("div", { class: "field" }, label, input, about), value: () => {
-    if (!input.checkValidity()) throw new Error(`${words(name)}: ${input.validationMessage}`);
-    if (input.value === "") return undefined;
-    if (isText) return input.value;
-    try {
-      return JSON.parse(input.value);
-    } catch {
-      throw new Error(`${words(name)}: this is no JSON`);
-    }
-  } };
+  const of = {
+    id, property, about, label: words(name), fallback: property.default,
+    items: property.type === "array" && property.items ? resolved(property.items, root) : null,
+    described: about ? { "aria-describedby": `${id}-about` } : {},
+  };
+  return kindOf(of)(of);
 }
 
 /** The fields of a schema of parameters; `value()` gives those that are not at their default. */
 export function paramsForm(schema) {
-  const fields = Object.entries(resolved(schema, schema).properties ?? {}).map(([name, property]) => [name, field(name, property, schema)]);
+  const properties = Object.entries(resolved(schema, schema).properties ?? {});
+  const fields = properties.map(([name, property]) => [name, field(name, property, schema)]);
+  const given = () => fields.map(([name, each]) => [name, each.value()]).filter(([, value]) => value !== undefined);
   return {
     element: html("div", { class: "params" }, fields.map(([, each]) => each.element)),
-    value: () => Object.fromEntries(fields.map(([name, each]) => [name, each.value()]).filter(([, value]) => value !== undefined)),
+    value: () => Object.fromEntries(given()),
   };
 }

@@ -4,8 +4,9 @@ import * as api from "./api.js";
 import { html, say } from "./element.js";
 import { Events } from "./events.js";
 import * as session from "./session.js";
+import { Status, sentence } from "./status.js";
 import { submitView } from "./submit.js";
-import { Status, sentence, systemView } from "./system.js";
+import { systemView } from "./system.js";
 import { taskView } from "./task.js";
 import { tasksView } from "./tasks.js";
 
@@ -98,9 +99,18 @@ for (const name of ["task", "removed", "system"]) {
   });
 }
 events.addEventListener("refresh", () => view?.refresh?.());
-events.addEventListener("lost", ({ detail }) => { lost(detail); status.look(); });
-events.addEventListener("back", () => { banner.hidden = true; say("The connection is back"); status.look(); });
-api.watch.addEventListener("signed-out", () => { if (isIn) askForToken(); });
+events.addEventListener("lost", ({ detail }) => {
+  lost(detail);
+  status.look();
+});
+events.addEventListener("back", () => {
+  banner.hidden = true;
+  say("The connection is back");
+  status.look();
+});
+api.watch.addEventListener("signed-out", () => {
+  if (isIn) askForToken();
+});
 // A browser has six connections for one server: pages that nobody looks at must not hold them.
 let hiding = 0;
 document.addEventListener("visibilitychange", () => {

@@ -5,27 +5,36 @@ import { html, svg } from "./element.js";
 const LABEL_PX = 13;
 
 const corners = (box) => [
-  { x: box.x, y: box.y }, { x: box.x + box.width, y: box.y },
-  { x: box.x + box.width, y: box.y + box.height }, { x: box.x, y: box.y + box.height },
+  { x: box.x, y: box.y },
+  { x: box.x + box.width, y: box.y },
+  { x: box.x + box.width, y: box.y + box.height },
+  { x: box.x, y: box.y + box.height },
 ];
 const percent = (score) => (score === null || score === undefined ? "" : ` ${Math.round(score * 100)} %`);
 
 const FOUND = {
   codes: (result) => result.codes.map((code) => ({ points: code.corners, label: code.text, note: code.format })),
-  faces: (result) => result.faces.map((face) => ({
-    points: corners(face.box), label: `face${percent(face.score)}`, dots: Object.values(face.landmarks ?? {}),
-  })),
-  objects: (result) => result.objects.map((thing) => ({ points: corners(thing.box), label: `${thing.label}${percent(thing.score)}` })),
+  faces: (result) =>
+    result.faces.map((face) => ({
+      points: corners(face.box),
+      label: `face${percent(face.score)}`,
+      dots: Object.values(face.landmarks ?? {}),
+    })),
+  objects: (result) =>
+    result.objects.map((thing) => ({ points: corners(thing.box), label: `${thing.label}${percent(thing.score)}` })),
   people: (result) => result.people.map((one) => ({ points: corners(one.box), label: `person${percent(one.score)}` })),
-  markers: (result) => result.markers.map((marker) => ({ points: marker.corners, label: `${marker.id}`, note: marker.dictionary })),
+  markers: (result) =>
+    result.markers.map((marker) => ({ points: marker.corners, label: `${marker.id}`, note: marker.dictionary })),
   motion: (result) => result.boxes.map((box) => ({ points: corners(box), label: "changed" })),
-  text: (result) => result.lines.map((line) => ({ points: line.corners, label: line.text, note: percent(line.score).trim() })),
+  text: (result) =>
+    result.lines.map((line) => ({ points: line.corners, label: line.text, note: percent(line.score).trim() })),
 };
 
 /** Everything in a task's result that has a place in the picture, as {operation, points, label, note, dots}. */
 export function findings(task) {
   return Object.entries(task.result ?? {}).flatMap(([operation, result]) =>
-    FOUND[operation] && !result.error ? FOUND[operation](result).map((found) => ({ operation, ...found })) : []);
+    FOUND[operation] && !result.error ? FOUND[operation](result).map((found) => ({ operation, ...found })) : [],
+  );
 }
 
 function shape(found, index) {
@@ -34,7 +43,8 @@ function shape(found, index) {
     svg("title", {}, found.label),
     svg("polygon", { points, class: "halo" }),
     svg("polygon", { points, class: "edge" }),
-    (found.dots ?? []).map(({ x, y }) => svg("path", { d: `M${x} ${y}h0`, class: "dot" })));
+    (found.dots ?? []).map(({ x, y }) => svg("path", { d: `M${x} ${y}h0`, class: "dot" })),
+  );
 }
 
 function caption(found, index) {
@@ -49,7 +59,10 @@ export function overlay(task, { labels = false } = {}) {
   const { width_px: width, height_px: height } = task.image;
   const found = findings(task);
   const texts = svg("g", { class: "labels" });
-  const drawing = svg("svg", { class: "overlay", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" }, found.map(shape), texts);
+  const drawing = svg("svg", { class: "overlay", viewBox: `0 0 ${width} ${height}`, "aria-hidden": "true" },
+    found.map(shape),
+    texts,
+  );
   if (labels && found.length <= 60) {
     texts.append(...found.map(caption));
     new ResizeObserver(([entry]) => {
@@ -69,7 +82,10 @@ export function overlay(task, { labels = false } = {}) {
 /** A task's picture with what was found over it. */
 export function picture(task, options = {}) {
   const image = html("img", {
-    src: `/v1/tasks/${task.id}/image`, alt: `Picture of task ${task.id}`, loading: options.labels ? "eager" : "lazy", decoding: "async",
+    src: `/v1/tasks/${task.id}/image`,
+    alt: `Picture of task ${task.id}`,
+    loading: options.labels ? "eager" : "lazy",
+    decoding: "async",
     onerror: () => frame.classList.add("lost"),
   });
   const frame = html("div", { class: "picture" }, image, overlay(task, options));

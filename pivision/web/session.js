@@ -35,10 +35,14 @@ export async function signOut() {
 
 /** The form that asks for the token, and calls `done` when the server took it. */
 export function signInForm(done) {
-  const token = html("input", { id: "token", type: "password", autocomplete: "current-password", required: true, spellcheck: "false", autocapitalize: "none", "aria-describedby": "token-help token-error" });
+  const token = html("input", {
+    id: "token", type: "password", autocomplete: "current-password", required: true, spellcheck: "false",
+    autocapitalize: "none", "aria-describedby": "token-help token-error",
+  });
   const error = html("p", { id: "token-error", class: "error", role: "alert" });
   const button = html("button", { type: "submit" }, "Sign in");
-  const form = html("form", { class: "card sign-in", onsubmit: async (event) => {
+
+  async function submit(event) {
     event.preventDefault();
     button.disabled = true;
     error.textContent = "";
@@ -46,15 +50,18 @@ export function signInForm(done) {
       await post("/session", { token: token.value.trim() });
       await done();
     } catch (problem) {
-      error.textContent = problem.status === 401 ? "This token is not valid." : `${problem.message} ${problem.remedy}`;
+      const isWrong = problem.status === 401;
+      error.textContent = isWrong ? "This token is not valid." : `${problem.message} ${problem.remedy}`;
       token.select();
     } finally {
       button.disabled = false;
     }
-  } },
-  html("h1", {}, "Sign in"),
-  html("label", { for: "token" }, "Access token"), token,
-  html("p", { id: "token-help", class: "muted" }, "The part behind ", html("code", {}, "token="), " in the address that PiVision printed at its start, or one made with ", html("code", {}, "python -m pivision token make NAME"), "."),
-  error, button);
+  }
+
+  const help = html("p", { id: "token-help", class: "muted" },
+    "The part behind ", html("code", {}, "token="), " in the address that PiVision printed at its start, or one made with ",
+    html("code", {}, "python -m pivision token make NAME"), ".");
+  const form = html("form", { class: "card sign-in", onsubmit: submit },
+    html("h1", {}, "Sign in"), html("label", { for: "token" }, "Access token"), token, help, error, button);
   return { element: form, focus: () => token.focus() };
 }

@@ -2,61 +2,81 @@
 
 import { tasks } from "./api.js";
 import { html, say } from "./element.js";
+import { filters } from "./filters.js";
 import { findings, picture } from "./overlay.js";
-import { STATES, ago, many } from "./words.js";
+import { badge, mark } from "./state.js";
+import { ago, many } from "./words.js";
 
 const PAGE = 24;
+const CLOCK_MS = 10000;
 
 /** What a task has come to, in a few words. */
-export function summary(task) {
-  if (task.state === "quarantined" || task.state === "failed") return task.error?.detail ?? task.state;
+function summary(task) {
+  if (task.error) return task.error.detail;
   if (task.state !== "done") return "";
-  const found = findings(task);
-  if (found.length === 0) return task.result?.quality ? `Exposure: ${task.result.quality.exposure?.verdict ?? "–"}` : "Nothing found";
-  const first = found[0].label;
-  return found.length === 1 ? first : `${first} and ${many(found.length - 1, "more", "more")}`;
+  const [first, ...more] = findings(task);
+  if (first) return more.length ? `${first.label} and ${many(more.length, "more", "more")}` : first.label;
+  const exposure = task.result?.quality?.exposure;
+  return exposure ? `Exposure: ${exposure.verdict}` : "Nothing found";
 }
-
-/** The state of a task as a coloured word. */
-export const badge = (state) => html("span", { class: `badge is-${state}` }, state);
 
 function card(task) {
   const names = task.operations.map((operation) => operation.name).join(", ");
+  const since = html("time", { datetime: task.created_at }, ago(task.created_at));
   return html("li", { class: `tile is-${task.state}`, "data-id": task.id },
     html("a", { href: `#/tasks/${task.id}` },
       picture(task),
       html("span", { class: "tile-head" }, html("strong", {}, `#${task.id}`), badge(task.state)),
       html("span", { class: "tile-text" }, summary(task) || names),
-      html("span", { class: "muted small" }, task.source && `${task.source} · `, html("time", { datetime: task.created_at }, ago(task.created_at)))));
+      html("span", { class: "muted small" }, task.source && `${task.source} · `, since)));
+}
+
+/** The cards of tasks; those that have not changed stay as they are, and the focus stays where it is. */
+function cards() {
+  let shown = new Map();
+  const element = html("ul", { class: "tiles", "aria-label": "Tasks", tabindex: "-1" });
+
+  function show(found) {
+    const before = shown;
+    shown = new Map(found.map((task) => {
+      const old = before.get(task.id);
+      return [task.id, old && mark(old.task) === mark(task) ? old : { task, card: card(task) }];
+    }));
+    const wanted = [...shown.values()].map((each) => each.card);
+    const isSame = wanted.length === element.children.length && wanted.every((each, at) => each === element.children[at]);
+    if (isSame) return;
+    const focused = document.activeElement?.closest?.("li")?.dataset.id;
+    element.replaceChildren(...wanted);
+    if (focused && !element.contains(document.activeElement))
+      element.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
+  }
+
+  return {
+    element,
+    show,
+    has: (id) => shown.has(id),
+    tasks: () => [...shown.values()].map((each) => each.task),
+    tell: () => element.querySelectorAll("time").forEach((each) => { each.textContent = ago(each.dateTime); }),
+  };
 }
 
 /** The view of the tasks. */
 export function tasksView({ operations, banner }) {
-  let cursors = [];
+  let cursors = []; // of the pages before this one, and of this one
   let next = null;
-  let shown = new Map();
-  const list = html("ul", { class: "tiles", "aria-label": "Tasks", tabindex: "-1" });
+  let latest = 0;
+  const list = cards();
+  const wanted = filters(operations, first);
   const empty = html("p", { class: "empty", hidden: true });
   const error = html("p", { class: "error", role: "alert" });
+  const newer = html("button", { type: "button", class: "quiet", onclick: () => turn(cursors.slice(0, -1)) }, "← Newer");
+  const older = html("button", { type: "button", class: "quiet", onclick: () => turn([...cursors, next]) }, "Older →");
 
-  const select = (id, label, options, any) => {
-    const field = html("select", { id, onchange: first }, html("option", { value: "" }, any), options.map((value) => html("option", { value }, value)));
-    return [html("div", { class: "field" }, html("label", { for: id }, label), field), field];
-  };
-  const [stateField, state] = select("filter-state", "State", STATES, "every state");
-  const [operationField, operation] = select("filter-operation", "Operation", operations.map((each) => each.name), "every operation");
-  const source = html("input", { id: "filter-source", type: "search", maxlength: 200, placeholder: "every source", onchange: first });
-  const filters = html("form", { class: "filters", role: "search", "aria-label": "Filter tasks", onsubmit: (event) => { event.preventDefault(); first(); } },
-    stateField, operationField, html("div", { class: "field" }, html("label", { for: "filter-source" }, "Source"), source));
-  const newer = html("button", { type: "button", class: "quiet", onclick: () => { cursors.pop(); turn(); } }, "← Newer");
-  const older = html("button", { type: "button", class: "quiet", onclick: () => { cursors.push(next); turn(); } }, "Older →");
-  const element = html("div", { class: "page wide" }, banner, html("h1", { class: "sr" }, "Tasks"), filters, error, list, empty,
-    html("nav", { class: "pages", "aria-label": "Pages" }, newer, older));
-
-  async function turn() {
+  async function turn(to) {
+    cursors = to;
     await load();
     window.scrollTo(0, 0);
-    list.focus({ preventScroll: true });
+    list.element.focus({ preventScroll: true });
   }
 
   function first() {
@@ -64,34 +84,20 @@ export function tasksView({ operations, banner }) {
     load();
   }
 
-  const passes = (task) =>
-    (!state.value || task.state === state.value) &&
-    (!operation.value || task.operations.some((each) => each.name === operation.value)) &&
-    (!source.value || task.source === source.value);
-
   function show(found) {
-    const before = shown;
-    shown = new Map(found.map((task) => {
-      const mark = `${task.state} ${task.attempt} ${task.finished_at}`;
-      const old = before.get(task.id);
-      return [task.id, old?.mark === mark ? old : { mark, task, element: card(task) }];
-    }));
-    const wanted = [...shown.values()].map((each) => each.element);
-    const focused = document.activeElement?.closest?.("li")?.dataset.id;
-    if (wanted.length !== list.children.length || wanted.some((each, index) => each !== list.children[index])) list.replaceChildren(...wanted);
-    if (focused && !list.contains(document.activeElement)) list.querySelector(`[data-id="${CSS.escape(focused)}"] a`)?.focus();
-    empty.hidden = wanted.length > 0;
-    empty.replaceChildren(state.value || operation.value || source.value
-      ? "No task is like this." : html("a", { href: "#/new", class: "button" }, "Send the first picture"));
+    list.show(found);
+    empty.hidden = found.length > 0;
+    empty.replaceChildren(wanted.isSet()
+      ? "No task is like this."
+      : html("a", { href: "#/new", class: "button" }, "Send the first picture"));
     newer.hidden = cursors.length === 0;
     older.hidden = next === null;
   }
 
-  let latest = 0;
   async function load() {
     const mine = ++latest;
     try {
-      const page = await tasks({ limit: PAGE, cursor: cursors.at(-1), state: state.value, operation: operation.value, source: source.value });
+      const page = await tasks({ limit: PAGE, cursor: cursors.at(-1), ...wanted.wanted() });
       if (mine !== latest) return;
       next = page.next;
       error.textContent = "";
@@ -101,21 +107,24 @@ export function tasksView({ operations, banner }) {
     }
   }
 
-  const clock = setInterval(() => list.querySelectorAll("time").forEach((each) => { each.textContent = ago(each.dateTime); }), 10000);
+  function task(changed) {
+    const isWanted = wanted.passes(changed);
+    if (!list.has(changed.id) && (cursors.length > 0 || !isWanted)) return;
+    const others = list.tasks().filter((each) => each.id !== changed.id);
+    const all = (isWanted ? [...others, changed] : others).sort((one, other) => other.id - one.id);
+    show(all.slice(0, PAGE));
+    if (changed.state === "quarantined" || changed.state === "failed") say(`Task ${changed.id}: ${changed.state}`);
+  }
+
+  const clock = setInterval(list.tell, CLOCK_MS);
   load();
   return {
-    element,
+    element: html("div", { class: "page wide" }, banner, html("h1", { class: "sr" }, "Tasks"), wanted.element, error,
+      list.element, empty, html("nav", { class: "pages", "aria-label": "Pages" }, newer, older)),
     title: "Tasks",
     refresh: load,
     leave: () => clearInterval(clock),
-    task(changed) {
-      const known = shown.has(changed.id);
-      if (!known && (cursors.length > 0 || !passes(changed))) return;
-      const others = [...shown.values()].map((each) => each.task).filter((task) => task.id !== changed.id);
-      const all = (passes(changed) ? [...others, changed] : others).sort((a, b) => b.id - a.id);
-      show(all.slice(0, PAGE));
-      if (changed.state === "quarantined" || changed.state === "failed") say(`Task ${changed.id}: ${changed.state}`);
-    },
-    removed: ({ id }) => { if (shown.has(id)) load(); },
+    task,
+    removed: ({ id }) => { if (list.has(id)) load(); },
   };
 }

@@ -1,25 +1,4 @@
-// Words: states, times, sizes and errors as a person reads them.
-
-export const STATES = ["queued", "running", "done", "failed", "quarantined", "cancelled"];
-
-const REMEDIES = {
-  "image-undecodable": "Open the picture in another program and save it anew, then send that.",
-  "image-truncated": "The file ends too early: send it again.",
-  "image-unsupported": "Send a JPEG, PNG, WebP or BMP.",
-  "image-lost": "The picture is no longer on the box: send it again.",
-  "storage-full": "Make room on the box's disk, then retry.",
-  "model-missing": "Install the model with the command that the error names, then retry.",
-  "model-unusable": "Install the model again, then retry.",
-  "out-of-memory": "Send the picture smaller, or with fewer operations.",
-  "worker-died": "Three attempts ended their worker. Retry once; if it comes back, keep the picture and report it.",
-  "deadline-exceeded": "It took longer than it may: send the picture smaller, or with fewer operations, or retry.",
-  "operation-failed": "The worker's log has the details; running it again would hardly change anything.",
-  "unknown-operation": "The task is older than the program: send the picture again with operations that there are.",
-  "invalid-parameter": "The task is older than the program: send the picture again with other parameters.",
-};
-
-/** What to do about an error of a task. */
-export const remedy = (code) => REMEDIES[code] ?? "The logs on the box have the details.";
+// Words: times, sizes and numbers as a person reads them.
 
 const DATE = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyle: "medium" });
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from pivision.errors import OperationFailed
 from pivision.task import State, TaskError
 from tests.api.conftest import Api, assert_problem, png, serving
 
@@ -122,7 +123,8 @@ def test_which_tasks_can_be_cancelled_or_retried(api: Api) -> None:
 
 def test_a_failed_task_says_why(api: Api) -> None:
     task = api.get(f"/v1/tasks/{ended(api, State.FAILED)}").json
-    assert (task["state"], task["error"]) == ("failed", {"code": "operation-failed", "detail": "it would not"})
+    error = {"code": "operation-failed", "detail": "it would not", "remedy": OperationFailed.remedy}
+    assert (task["state"], task["error"]) == ("failed", error)
     assert (task["attempt"], task["worker"], task["result"]) == (1, None, None)
 
 

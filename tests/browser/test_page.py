@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from pivision.errors import WorkerDied
 from pivision.task import TaskError
 from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
 from tests.box import eventually
@@ -45,7 +46,7 @@ def test_a_quarantined_task_says_why_and_is_retried(browser: Browser) -> None:
         page = visit.open("/")
         expect(page.locator(".tile.is-quarantined")).to_contain_text("its worker died three times")
         page.get_by_role("link", name=f"Task {task_id}").click()
-        expect(page.get_by_role("alert").filter(has_text="Set aside")).to_contain_text("Retry once")
+        expect(page.get_by_role("alert").filter(has_text="Set aside")).to_contain_text(WorkerDied.remedy)
         page.get_by_role("button", name="Retry").click()
         expect(page.locator("h1 .badge")).to_have_text("queued")
         with api.program("pivision.worker", "1"):

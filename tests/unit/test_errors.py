@@ -34,6 +34,15 @@ def test_codes_are_unique() -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
+def test_each_is_found_by_its_code(kind: type[PiVisionError]) -> None:
+    assert errors.kind_of(kind.code) is kind
+
+
+def test_a_code_that_is_not_known_is_an_error_all_the_same() -> None:
+    assert errors.kind_of("of-an-older-program") is PiVisionError
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_each_explains_itself(kind: type[PiVisionError]) -> None:
     assert re.fullmatch(r"[a-z]+(-[a-z]+)*", kind.code)
     assert re.sub(r"(?<!^)([A-Z])", r"-\1", kind.__name__).lower() == kind.code or kind is PiVisionError

@@ -199,8 +199,9 @@ def test_each_query_says_why_it_is_as_it_is_unless_it_only_reads(name: str) -> N
 
 
 def test_each_query_is_used_and_no_other_is_asked_for() -> None:
-    source = resources.files("pivision.store").joinpath("__init__.py").read_text(encoding="utf-8")
-    assert set(re.findall(r'_(?:read|write)\(\s*"(\w+)"', source)) == set(queries.load())
+    files = [resources.files("pivision.store").joinpath(name) for name in ("__init__.py", "statistics.py")]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
+    assert set(re.findall(r'[_.](?:read|write)\(\s*"(\w+)"', source)) == set(queries.load())
 
 
 def test_each_query_of_the_recovery_is_used_and_no_other_is_asked_for() -> None:
