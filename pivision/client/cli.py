@@ -1,6 +1,7 @@
 """`python -m pivision submit`, `tasks` and `watch`."""
 
 import argparse
+import atexit
 import json
 import os
 import sys
@@ -16,6 +17,7 @@ from pivision.client.submission import Outcome, Submission, pictures
 from pivision.errors import FileUnreadable
 
 TOKEN_VARIABLE = "PIVISION_CLIENT_TOKEN"  # noqa: S105  # its name
+_PASSING = "command-"  # tokens that are gone with their process, whose number follows
 _PAGE = 200
 
 
@@ -85,12 +87,15 @@ def _watch(options: argparse.Namespace) -> None:
 
 
 def _box(options: argparse.Namespace, timeout_seconds: float = 30.0) -> Connection:
-    url = options.url
-    if url is None:
-        from pivision import config
+    token = _token(options.token_file)
+    if options.url is not None:
+        return Connection(options.url, token, timeout_seconds)
+    from pivision import config
 
-        url = f"http://127.0.0.1:{config.load().port}"
-    return Connection(url, _token(options.token_file), timeout_seconds)
+    settings = config.load()
+    if token is None and settings.auth == "token":
+        token = _passing_token(settings.secrets_dir)
+    return Connection(f"http://127.0.0.1:{settings.port}", token, timeout_seconds)
 
 
 def _token(file: Path | None) -> str | None:
@@ -101,3 +106,21 @@ def _token(file: Path | None) -> str | None:
         return file.read_text(encoding="ascii").strip()
     except (OSError, ValueError) as error:
         raise FileUnreadable(f"the token in {file} cannot be read: {error}") from None
+
+
+def _passing_token(secrets_dir: Path) -> str | None:
+    """One for this command alone, on the box itself, where who may write can make tokens anyway; None for others."""
+    from pivision import tokens
+
+    try:
+        if not secrets_dir.is_dir():
+            return None
+        for left in tokens.kept(secrets_dir):  # by commands that were killed
+            if left.name.startswith(_PASSING) and not Path("/proc", left.name.removeprefix(_PASSING)).exists():
+                tokens.remove(secrets_dir, left.name)
+        name = f"{_PASSING}{os.getpid()}"
+        token = tokens.create(secrets_dir, name, tokens.Scope.SUBMIT)
+    except OSError:
+        return None
+    atexit.register(tokens.remove, secrets_dir, name)
+    return token

@@ -50,8 +50,8 @@ class Api:
             "disk_reserve_bytes": 0,
             **settings,
         }
-        self._environment = {name: value for name, value in os.environ.items() if not name.startswith("PIVISION_")}
-        self._environment.update({f"PIVISION_{name.upper()}": str(value) for name, value in mine.items()})
+        self.environment = {name: value for name, value in os.environ.items() if not name.startswith("PIVISION_")}
+        self.environment.update({f"PIVISION_{name.upper()}": str(value) for name, value in mine.items()})
         self.token = tokens.create(folder / "data" / "secrets", "test")
         self.headers = {"Authorization": f"Bearer {self.token}"}
 
@@ -60,7 +60,7 @@ class Api:
         """Run one of the programs until the block ends."""
         with (self.folder / f"{arguments[0]}.log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", *arguments], cwd=ROOT, env=self._environment, stdout=log, stderr=log
+                [sys.executable, "-m", *arguments], cwd=ROOT, env=self.environment, stdout=log, stderr=log
             )
         try:
             yield process

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from pivision import tokens
 from pivision.client.submission import pictures
 from pivision.config import ROOT
 from tests.api.conftest import Api, png
@@ -31,9 +32,11 @@ def environment(token: str | None) -> dict[str, str]:
     return {**clean, **({"PIVISION_CLIENT_TOKEN": token} if token else {})}
 
 
-def pivision(token: str | None, *arguments: str) -> "subprocess.CompletedProcess[str]":
+def pivision(token: str | None, *arguments: str, box: Api | None = None) -> "subprocess.CompletedProcess[str]":
+    """Run a command as a person on some machine does, or on the box itself."""
     command = [sys.executable, "-m", "pivision", *arguments]
-    return subprocess.run(command, cwd=ROOT, env=environment(token), capture_output=True, text=True, timeout=60)
+    env = environment(token) if box is None else box.environment
+    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
 
 
 def url(api: Api) -> str:
@@ -171,6 +174,16 @@ def test_what_is_in_the_way_of_everything_is_one_error(api: Api, folder: Path, t
         run = pivision(token, *arguments)
         assert (run.returncode, run.stdout) == (1, "")
         assert f"[{code}]" in run.stderr.splitlines()[0]
+
+
+def test_on_the_box_itself_no_token_is_needed_and_none_is_left(working: Api, folder: Path) -> None:
+    secrets_dir = working.folder / "data" / "secrets"
+    tokens.create(secrets_dir, "command-999999999", tokens.Scope.SUBMIT)  # of one that was killed: no process has this
+    before = [token.name for token in tokens.kept(secrets_dir) if token.name != "command-999999999"]
+    run = pivision(None, "submit", str(folder / "code.webp"), "--operations", "codes", "--json", box=working)
+    assert (run.returncode, run.stderr) == (0, ""), run.stderr
+    assert json.loads(run.stdout)["task"]["state"] == "done"
+    assert [token.name for token in tokens.kept(secrets_dir)] == before
 
 
 def test_a_folder_is_walked_in_order_and_each_file_taken_once(folder: Path) -> None:
