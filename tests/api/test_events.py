@@ -32,7 +32,9 @@ class Stream:
         self.last_id = ""
 
     def lines(self) -> Iterator[str]:
+        give_up = time.monotonic() + PATIENCE_SECONDS  # heartbeats go on for ever
         while line := self.answer.readline():
+            assert time.monotonic() < give_up, "what is awaited was not told"
             yield line.decode().rstrip("\n")
 
     def blocks(self) -> Iterator[dict[str, str]]:
