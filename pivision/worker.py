@@ -6,7 +6,6 @@ task, its lock is dropped by the kernel, and the next worker that starts puts th
 
 import contextlib
 import ctypes
-import fcntl
 import os
 import resource
 import signal
@@ -16,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pivision import config, doorbell, heartbeat, program
+from pivision import config, doorbell, heartbeat, program, worker_lock
 from pivision.errors import (
     DatabaseBusy,
     DatabaseUnusable,
@@ -36,7 +35,6 @@ HAND_BACK_AFTER_SECONDS = 8.0
 
 _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
-_LOCK_TIMEOUT_SECONDS = 10.0
 _OPENING_SECONDS = 300.0  # without a sign of progress, on the slowest card; then another program may try
 _WARM_UP_SECONDS = 300.0  # for all models that are wanted from the start
 _OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull)  # pass by themselves; what does not, ends this process
@@ -51,7 +49,7 @@ class Worker:
         self._settings = settings
         self._log = program.begin(f"worker-{number}")
         program.make_private_folder(settings.run_dir)
-        self._lock = _lock(_lock_file(settings.run_dir, number), _LOCK_TIMEOUT_SECONDS)
+        self._lock = worker_lock.hold(settings.run_dir, number)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
         self._gate, self._store, self._images = until_open(settings, self._promise_to_open, self._promise_to_open)
         self._retention = Retention(
@@ -154,7 +152,7 @@ class Worker:
         for task in self._store.running():
             if task.worker == self._number:
                 self._put_back(task)
-            elif task.worker is not None and (lock := _try_lock(_lock_file(self._settings.run_dir, task.worker))):
+            elif task.worker is not None and (lock := worker_lock.try_hold(self._settings.run_dir, task.worker)):
                 self._put_back(task)
                 os.close(lock)
 
@@ -223,31 +221,6 @@ class _Beside:
         if not self._thread.is_alive():
             self._thread = threading.Thread(target=self._chore, daemon=True)
             self._thread.start()
-
-
-def _lock_file(run_dir: Path, number: int) -> Path:
-    return run_dir / f"worker-{number}.lock"
-
-
-def _try_lock(file: Path) -> int | None:
-    """Lock `file` and return its descriptor, which must stay open; None if a living process has it."""
-    descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(descriptor)
-        return None
-    return descriptor
-
-
-def _lock(file: Path, timeout_seconds: float) -> int:
-    """Lock `file`. Another worker may hold it for a moment to see whether we are dead."""
-    give_up = time.monotonic() + timeout_seconds
-    while (descriptor := _try_lock(file)) is None:
-        if time.monotonic() >= give_up:
-            raise SystemExit(f"{file} is locked: another worker with this number is running")
-        time.sleep(0.05)
-    return descriptor
 
 
 def main() -> None:
