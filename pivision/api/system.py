@@ -93,6 +93,7 @@ class SystemReport(msgspec.Struct, frozen=True, kw_only=True):
     disk: DiskReport
     memory: MemoryReport
     temperature_celsius: float | None
+    supervisor_port: int  # of supervisord's web page, which listens on the box alone
 
 
 class System:
@@ -134,6 +135,7 @@ class System:
             disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
             memory=MemoryReport(memory.total, memory.available),
             temperature_celsius=temperature_celsius(),
+            supervisor_port=self._settings.supervisor_port,
         )
 
     def _worker(self, number: int) -> WorkerReport:

@@ -66,16 +66,20 @@ function details(system) {
     card("Restarts", restarts.length === 0
       ? html("p", { class: "muted" }, "None on record.")
       : html("ol", { class: "events" }, restarts.toReversed().map(restart))),
+    tunnel(system.supervisor_port),
   ];
 }
 
 /** The line that opens supervisord's own page, which listens on the box alone. */
-function tunnel() {
-  const command = `ssh -L 9001:127.0.0.1:9001 USER@${location.hostname}`;
+function tunnel(port) {
+  const command = `ssh -L ${port}:127.0.0.1:${port} USER@${location.hostname}`;
+  const address = `http://127.0.0.1:${port}`;
   return card("supervisord's page",
-    html("p", {}, "It listens on the box alone. Make a tunnel from your computer, then open http://127.0.0.1:9001 there:"),
+    html("p", {}, "It listens on the box alone. Make a tunnel from your computer:"),
     html("pre", { class: "json", tabindex: 0 }, command),
-    copyButton("Copy", () => command));
+    copyButton("Copy", () => command),
+    html("p", {}, "Then open ", html("a", { href: address, target: "_blank", rel: "noopener" }, address),
+      " there; the user is pivision, and the password is in ", html("code", {}, "data/secrets/supervisor-web-password"), "."));
 }
 
 /** The view of the system. */
@@ -93,7 +97,7 @@ export function systemView({ status, banner }) {
   status.addEventListener("change", draw);
   draw();
   return {
-    element: html("div", { class: "page" }, html("h1", {}, "System"), banner, body, tunnel()),
+    element: html("div", { class: "page" }, html("h1", {}, "System"), banner, body),
     title: "System",
     leave: () => status.removeEventListener("change", draw),
   };

@@ -96,7 +96,8 @@ class Api:
         with contextlib.closing(self.connect()) as connection:
             connection.request(method, path, body, {**self.headers, **(headers or {})})
             answer = connection.getresponse()
-            return Answer(answer.status, answer.headers, answer.read())
+            has_end = answer.headers["Content-Type"] != "text/event-stream"
+            return Answer(answer.status, answer.headers, answer.read() if has_end else b"")
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)

@@ -195,6 +195,7 @@ def test_the_system(api: Api) -> None:
     assert system["disk"]["free_bytes"] > 0
     assert system["disk"]["reserve_bytes"] == 0
     assert 0 < system["memory"]["available_bytes"] < system["memory"]["total_bytes"]
+    assert system["supervisor_port"] == int(api.environment["PIVISION_SUPERVISOR_PORT"])
     assert system["temperature_celsius"] is None or -50 < system["temperature_celsius"] < 150
 
 

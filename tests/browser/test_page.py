@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
+from pivision import __version__
 from pivision.errors import WorkerDied
+from pivision.history import Cause, History
 from pivision.task import TaskError
 from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
 from tests.box import eventually
@@ -162,6 +164,19 @@ def test_without_a_stream_the_page_asks(visit: Visit, box: Api) -> None:
         streams.clear()
         expect(page.locator(f".tile[data-id='{task_id}']")).to_contain_text(text)
     expect(page.locator("#banner")).to_be_hidden()
+
+
+def test_the_system_says_how_the_workers_are_and_how_to_reach_supervisord(visit: Visit, box: Api) -> None:
+    History(box.folder / "data").add("worker_1", Cause.SIGNAL, "terminated by SIGKILL")
+    page = visit.open("/system")
+    worker = page.get_by_role("region", name="Workers").get_by_role("row").nth(1)
+    expect(worker).to_contain_text("fresh")
+    expect(worker).to_contain_text("signal: terminated by SIGKILL")
+    expect(page.get_by_role("list").filter(has_text="worker_1 signal")).to_have_count(1)
+    expect(page.get_by_text(__version__, exact=True)).to_be_visible()
+    port = box.environment["PIVISION_SUPERVISOR_PORT"]
+    expect(page.get_by_role("link", name=f"http://127.0.0.1:{port}")).to_be_visible()
+    expect(page.get_by_text(f"ssh -L {port}:127.0.0.1:{port} USER@127.0.0.1")).to_be_visible()
 
 
 def test_a_task_is_deleted_when_one_has_said_so_twice(visit: Visit, box: Api) -> None:
