@@ -32,7 +32,7 @@ HEALTH_GOAL_MS = 50.0
 
 _PICTURE_SHOWN = """id => new Promise(resolve => {
   const look = () => {
-    const picture = document.querySelector(`img[src^="/v1/tasks/${id}/image"]`);
+    const picture = document.querySelector(`img[src="/v1/tasks/${id}/preview"]`);
     if (picture && picture.complete && picture.naturalWidth) resolve(Date.now());
     else requestAnimationFrame(look);
   };
@@ -160,7 +160,7 @@ def _watch(box: Box, stop: threading.Event, failed: list[str], told: list[int]) 
             while not stop.is_set() and (line := answer.readline()):
                 if line.startswith(b'data: {"id":') and (task := json.loads(line[6:]))["id"] not in shown:
                     shown.add(task["id"])
-                    _read(other, box, f"/v1/tasks/{task['id']}/image", failed)
+                    _read(other, box, f"/v1/tasks/{task['id']}/preview", failed)
             if not stop.is_set():
                 failed.append("/v1/events broke")
         except (OSError, http.client.HTTPException) as error:

@@ -4,6 +4,9 @@ A received image is written to a file without a name (O_TMPFILE), flushed to the
 name: a process that dies in between leaves nothing behind. Whoever makes a row for an image shares the lock of its
 folder meanwhile, and whoever removes images without rows takes that lock alone, so that no row is ever made for an
 image that is just being removed.
+
+Beside an image may lie its preview, for whoever looks at many at once. It is a convenience: not flushed to the disk,
+not in a backup, and gone with the image.
 """
 
 import contextlib
@@ -22,6 +25,8 @@ from pivision.errors import DatabaseBusy, ImageEmpty, ImageLost, StorageFull, Up
 
 _LOCK_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
+_PREVIEW = ".preview"
+_JPEG_BEGIN, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
 class Readable(Protocol):
@@ -56,9 +61,7 @@ class ReceivedImage:
             with _storage_errors():
                 os.fsync(self._file.fileno())
                 with contextlib.suppress(FileExistsError):  # the same picture was sent before
-                    # open(2)'s way to name an O_TMPFILE; Python follows the link only when it is given a dst_dir_fd.
-                    nameless = f"/proc/self/fd/{self._file.fileno()}"
-                    os.link(nameless, self.sha256, dst_dir_fd=folder, follow_symlinks=True)
+                    _name(self._file, self.sha256, folder)
                 os.fsync(folder)
             yield
 
@@ -134,27 +137,63 @@ class Images:
         except OSError as error:
             raise ImageLost(f"image {sha256[:12]}…: {error.strerror}") from None
 
+    def keep_preview(self, sha256: str, jpeg: bytes) -> None:
+        """Put a small JPEG of an image beside it. Whatever stands in the way, it can be done without."""
+        file = self._preview(sha256)
+        with contextlib.suppress(StorageFull, DatabaseBusy), _storage_errors():
+            self.require_room(len(jpeg))
+            with _locked(file.parent, fcntl.LOCK_SH) as folder:
+                descriptor = os.open(file.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
+                with open(descriptor, "w+b", buffering=0) as nameless:
+                    _write_all(nameless, jpeg)
+                    file.unlink(missing_ok=True)
+                    _name(nameless, file.name, folder)
+
+    def preview(self, sha256: str) -> bytes | None:
+        """The small JPEG of an image; None if there is none, or a pulled plug has left a part of it."""
+        try:
+            jpeg = self._preview(sha256).read_bytes()
+        except OSError:
+            return None
+        return jpeg if jpeg.startswith(_JPEG_BEGIN) and jpeg.endswith(_JPEG_END) else None
+
     def remove_unreferenced(self, sha256s: set[str], is_referenced: Callable[[str], bool]) -> None:
         """Remove those of the images that nothing refers to, unless their folder is in use just now."""
         for sha256 in sha256s:
             file = self.path(sha256)
             with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(file.parent, fcntl.LOCK_EX, 0):
                 if not is_referenced(sha256):
-                    file.unlink()
+                    for path in (file, self._preview(sha256)):
+                        path.unlink(missing_ok=True)
 
     def shard(self, number: int) -> set[str]:
-        """The images in one of the 256 folders: a share small enough to be looked through in passing."""
+        """The images in one of the 256 folders: a share small enough to be looked through in passing.
+
+        With those of which only a preview is left: they are to be removed, too.
+        """
+        return {name.removesuffix(_PREVIEW) for name in self._files(number)}
+
+    def names(self) -> set[str]:
+        """All of them."""
+        return {name for number in range(256) for name in self._files(number) if not name.endswith(_PREVIEW)}
+
+    def _preview(self, sha256: str) -> Path:
+        return self.path(sha256 + _PREVIEW)
+
+    def _files(self, number: int) -> set[str]:
         try:
             return {file.name for file in self._shard_folder(number).iterdir()}
         except FileNotFoundError:
             return set()
 
-    def names(self) -> set[str]:
-        """All of them."""
-        return {name for number in range(256) for name in self.shard(number)}
-
     def _shard_folder(self, number: int) -> Path:
         return self._folder / f"{number:02x}"
+
+
+def _name(nameless: BinaryIO, name: str, folder: int) -> None:
+    """Give a file without a name this one in the folder that is open. Raises FileExistsError."""
+    # open(2)'s way to name an O_TMPFILE; Python follows the link only when it is given a dst_dir_fd.
+    os.link(f"/proc/self/fd/{nameless.fileno()}", name, dst_dir_fd=folder, follow_symlinks=True)
 
 
 def _write_all(file: BinaryIO, chunk: bytes) -> None:

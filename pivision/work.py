@@ -29,6 +29,7 @@ from pivision.errors import (
     ImageUnsupported,
     ModelMissing,
     ModelUnusable,
+    OperationFailed,
     OutOfMemory,
     PiVisionError,
 )
@@ -36,13 +37,14 @@ from pivision.images import Images
 from pivision.models import TRIAL_SECONDS, Installed, Models
 from pivision.operations import OPERATIONS, OperationCall
 from pivision.store import Store
-from pivision.task import Task, TaskError
+from pivision.task import Image, Task, TaskError
 from pivision.vision import frame, opencv, text, trial
 from pivision.vision.frame import Frame
 from pivision.vision.scene import Scene
 
 _DRAWS = "annotate"  # what the others have found, so it runs last
 _CARD_SIDE_PX = 640
+_PREVIEW_FROM_BYTES = 100_000
 _DAMAGED = (ImageEmpty, ImageTruncated, ImageUnsupported, ImageUndecodable)  # what a card that rots makes of a picture
 
 
@@ -90,6 +92,7 @@ class Work:
                 outcome = {"error": errors[-1]}
             outcomes[call.name] = {"milliseconds": round((time.perf_counter() - started) * 1000, 3), **outcome}
         self._last = (task.image.sha256, scene.frame) if task.source is not None else None
+        self._keep_preview(task.image, scene.frame)
         return msgspec.json.encode(outcomes), errors[0] if len(errors) == len(calls) else None
 
     def warm_up(self) -> None:
@@ -138,6 +141,13 @@ class Work:
             if fault := tried.get(installed.identity):
                 self._log.error("model %s cannot be used: %s", installed.model.name, fault)
             self._tell(tried)
+
+    def _keep_preview(self, image: Image, picture: Frame) -> None:
+        """For whoever looks at many pictures at once, perhaps over a slow network. Small ones are their own preview."""
+        if image.size_bytes < _PREVIEW_FROM_BYTES or self._images.preview(image.sha256):
+            return
+        with contextlib.suppress(OperationFailed, OutOfMemory):
+            self._images.keep_preview(image.sha256, frame.preview(picture))
 
     def _frame(self, task: Task) -> Frame:
         if self._last is not None and self._last[0] == task.image.sha256:

@@ -217,8 +217,8 @@ class Box(Client):
         return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
 
     def images(self) -> set[str]:
-        """Every file below the images folder."""
-        return {path.name for path in (self.data_dir / "images").rglob("*") if path.is_file()}
+        """The names of the images that are kept, without their previews."""
+        return {path.name for path in (self.data_dir / "images").rglob("*") if path.is_file() and not path.suffix}
 
     def log(self, name: str) -> str:
         """What a program has written: server, health, worker_1, or supervisord itself."""

@@ -18,7 +18,7 @@ from pivision.api.metrics import Metrics, RequestMeter, new_registry
 from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
-from pivision.api.pictures import TaskDrawing, TaskImage
+from pivision.api.pictures import TaskDrawing, TaskImage, TaskPreview
 from pivision.api.readiness import Alive, NotReady, Opening, Ready
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
@@ -61,6 +61,7 @@ def create_app(
     app.add_route("/v1/tasks/{task_id:id}", tasks.OneTask(store, images, feed))
     app.add_route("/v1/tasks/{task_id:id}/retry", tasks.Retry(store, ring_workers))
     app.add_route("/v1/tasks/{task_id:id}/image", TaskImage(store, images))
+    app.add_route("/v1/tasks/{task_id:id}/preview", TaskPreview(store, images))
     app.add_route("/v1/tasks/{task_id:id}/annotated", TaskDrawing(store, images))
     app.add_route("/v1/operations", Operations(models, settings.run_dir))
     system = System(settings, store, images, hour)

@@ -1,4 +1,4 @@
-"""/v1/tasks/ID/image and /v1/tasks/ID/annotated: a task's picture, and what was drawn on it."""
+"""/v1/tasks/ID/image, /preview and /annotated: a task's picture, a small one, and what was drawn on it."""
 
 import falcon
 import msgspec
@@ -26,12 +26,30 @@ class TaskImage:
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture as it was sent."""
-        image = self._store.get(task_id).image
-        if is_unchanged(req, resp, image.sha256):
-            return
-        _send(resp, self._images, image.sha256, f"the image of task {task_id} is gone")
-        resp.content_length = image.size_bytes
-        resp.content_type = _MEDIA_TYPES[image.format]
+        _send_image(req, resp, self._images, self._store.get(task_id))
+
+    on_head = on_get
+
+
+class TaskPreview:
+    """/v1/tasks/{task_id}/preview"""
+
+    def __init__(self, store: Store, images: Images) -> None:
+        self._store = store
+        self._images = images
+
+    @described(
+        {200: Content(PICTURES), 304: UNCHANGED}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,)
+    )
+    def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
+        """The picture upright, with a longer side of 640 pixels; as it was sent while there is no such one."""
+        task = self._store.get(task_id)
+        preview = self._images.preview(task.image.sha256)
+        if preview is None:
+            _send_image(req, resp, self._images, task)
+        elif not is_unchanged(req, resp, f"{task.image.sha256}-preview"):
+            resp.data = preview
+            resp.content_type = _MEDIA_TYPES["jpeg"]
 
     on_head = on_get
 
@@ -82,6 +100,15 @@ def _drawing(task: Task) -> _Outcome:
     if task.state not in FINISHED:
         raise NotFound(f"task {task.id} has no drawing yet: it is {task.state}")
     raise NotFound(f"task {task.id} has no drawing: add the operation annotate when you make one")
+
+
+def _send_image(req: falcon.Request, resp: falcon.Response, images: Images, task: Task) -> None:
+    image = task.image
+    if is_unchanged(req, resp, image.sha256):
+        return
+    _send(resp, images, image.sha256, f"the image of task {task.id} is gone")
+    resp.content_length = image.size_bytes
+    resp.content_type = _MEDIA_TYPES[image.format]
 
 
 def _send(resp: falcon.Response, images: Images, sha256: str, lost: str) -> None:

@@ -24,7 +24,7 @@ from pivision.operations.motion import MotionResult
 from pivision.operations.objects import ObjectsResult
 from pivision.operations.people import PeopleResult
 from pivision.operations.text import TextResult
-from pivision.vision.frame import Frame, scaled_down
+from pivision.vision.frame import Frame, jpeg, scaled_down
 
 Colour = tuple[int, int, int]
 """BGR."""
@@ -75,10 +75,7 @@ def draw(frame: Frame, params: AnnotateParams, found: dict[str, msgspec.Struct])
     taken: list[tuple[slice, slice]] = []
     for colour, mark, outline in drawn:  # after all lines, so that none crosses a label
         _draw_label(picture, colour, mark.label, outline, taken)
-    is_written, jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, params.jpeg_quality])
-    if not is_written:
-        raise RuntimeError(f"OpenCV writes no JPEG of {width_px} x {height_px} pixels")
-    return jpeg.tobytes(), width_px, height_px
+    return jpeg(picture, params.jpeg_quality), width_px, height_px
 
 
 def _pixels(points: tuple[Point, ...], scale: npt.NDArray[np.float64], picture: Frame) -> npt.NDArray[np.int32]:

@@ -4,11 +4,16 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from pivision.errors import ImageUndecodable
+from pivision.errors import ImageUndecodable, OperationFailed
 from pivision.vision.failures import translated
 
 Frame = npt.NDArray[np.uint8]
 """BGR, (H, W, 3), uint8, C-contiguous."""
+
+PREVIEW_SIDE_PX = 640
+"""The longer side of a preview: a tile of the dashboard on a screen with two pixels for one."""
+
+_PREVIEW_QUALITY = 80
 
 # How to turn a picture upright: whether to swap its axes, then what to flip (cv2.flip's code). EXIF 2.3, 4.6.4 A.
 _UPRIGHT: dict[int, tuple[bool, int | None]] = {
@@ -41,6 +46,20 @@ def decode(data: bytes, orientation: int = 1) -> Frame:
         if flip is not None:
             frame = cv2.flip(frame, flip)
         return np.asarray(frame, np.uint8)
+
+
+def jpeg(picture: Frame, quality: int) -> bytes:
+    """A BGR picture as a JPEG; `quality` is 1 to 100. Raises RuntimeError when OpenCV cannot write it."""
+    is_written, content = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])
+    if not is_written:
+        raise RuntimeError(f"OpenCV writes no JPEG of {picture.shape[1]} x {picture.shape[0]} pixels")
+    return content.tobytes()
+
+
+def preview(picture: Frame) -> bytes:
+    """A small JPEG of a picture. Raises OperationFailed, OutOfMemory."""
+    with translated("making a preview", OperationFailed):
+        return jpeg(scaled_down(picture, PREVIEW_SIDE_PX), _PREVIEW_QUALITY)
 
 
 def scaled_down(picture: Frame, side_px: int) -> Frame:

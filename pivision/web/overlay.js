@@ -79,16 +79,13 @@ export function overlay(task, { labels = false } = {}) {
   return drawing;
 }
 
-/** A task's picture with what was found over it. */
-export function picture(task, options = {}) {
+/** A task's picture with what was found over it: with `labels` the whole picture, otherwise a small one. */
+export function picture(task, { labels = false } = {}) {
   const image = html("img", {
-    src: `/v1/tasks/${task.id}/image`,
-    alt: `Picture of task ${task.id}`,
-    loading: options.labels ? "eager" : "lazy",
-    decoding: "async",
-    onerror: () => frame.classList.add("lost"),
+    src: `/v1/tasks/${task.id}/${labels ? "image" : "preview"}`, alt: `Picture of task ${task.id}`,
+    loading: labels ? "eager" : "lazy", decoding: "async", onerror: () => frame.classList.add("lost"),
   });
-  const frame = html("div", { class: "picture" }, image, overlay(task, options));
+  const frame = html("div", { class: "picture" }, image, overlay(task, { labels }));
   frame.style.setProperty("--width", task.image.width_px);
   frame.style.setProperty("--height", task.image.height_px);
   return frame;

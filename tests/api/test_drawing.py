@@ -1,4 +1,4 @@
-"""GET /v1/tasks/ID/annotated: what was drawn on a picture."""
+"""A task's pictures: as it was sent, small, and with what was drawn on it."""
 
 import hashlib
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from pivision.images import Images
 from pivision.task import TaskError
 from tests.api.conftest import Api, assert_problem, png, serving
 
+PREVIEW = b"\xff\xd8 as good as a small one \xff\xd9"
 DRAWING = b"\xff\xd8\xff\xe0 as good as a JPEG: nobody looks into it"
 
 
@@ -56,7 +57,9 @@ def test_a_drawing_comes_byte_for_byte(api: Api) -> None:
 
 def test_a_browser_that_has_a_picture_is_not_sent_it_again(api: Api) -> None:
     task_id = finished(api, told())
-    for kind, content in (("image", png()), ("annotated", DRAWING)):
+    images = Images(api.folder / "data" / "images", reserve_bytes=0)
+    images.keep_preview(hashlib.sha256(png()).hexdigest(), PREVIEW)
+    for kind, content in (("image", png()), ("preview", PREVIEW), ("annotated", DRAWING)):
         path = f"/v1/tasks/{task_id}/{kind}"
         first = api.get(path)
         assert (first.status, first.body, first.headers["Cache-Control"]) == (200, content, "private, no-cache")
@@ -66,6 +69,16 @@ def test_a_browser_that_has_a_picture_is_not_sent_it_again(api: Api) -> None:
         assert (other.status, other.body) == (200, content)
         nobody = api.request("GET", path, headers={"If-None-Match": first.headers["ETag"], "Authorization": ""})
         assert nobody.status == 401
+
+
+def test_until_there_is_a_small_picture_the_whole_one_is_sent(api: Api) -> None:
+    path = f"/v1/tasks/{made(api)}/preview"
+    whole = api.get(path)
+    assert (whole.status, whole.body, whole.headers["Content-Type"]) == (200, png(), "image/png")
+    Images(api.folder / "data" / "images", 0).keep_preview(hashlib.sha256(png()).hexdigest(), PREVIEW)
+    small = api.request("GET", path, headers={"If-None-Match": whole.headers["ETag"]})
+    assert (small.status, small.body, small.headers["Content-Type"]) == (200, PREVIEW, "image/jpeg")
+    assert_problem(api.get("/v1/tasks/99/preview"), 404, "task-not-found")
 
 
 def test_a_task_without_one_says_why(api: Api) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 import qrcode
+from PIL import ExifTags, ImageChops, ImageStat
+from PIL import Image as PillowImage
 
 from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, assert_problem, form, png, serving
 from tests.api.test_system import validate
@@ -42,6 +44,30 @@ def test_the_main_job(working: Api) -> None:
     assert task["created_at"] <= task["started_at"] <= task["finished_at"]
     assert task["created_at"].endswith("Z")
     assert working.get(answer.headers["Location"]).json == task
+
+
+def test_of_a_large_picture_there_is_a_small_one_upright(working: Api) -> None:
+    """The picture lies on its side, as telephones take them: EXIF says that its top is at the right."""
+    dog = PillowImage.open(PICTURES / "dog.jpg")
+    sent = io.BytesIO()
+    exif = PillowImage.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    dog.transpose(PillowImage.Transpose.ROTATE_90).save(sent, "JPEG", quality=90, exif=exif)
+    task = working.post(sent.getvalue(), "operations=quality&wait=15").json
+    answer = working.get(f"/v1/tasks/{task['id']}/preview")
+    assert len(answer.body) < task["image"]["size_bytes"] / 2
+    small = PillowImage.open(io.BytesIO(answer.body))
+    assert (small.format, small.size) == ("JPEG", (640, 480))
+    difference = ImageChops.difference(
+        small.convert("L"), dog.resize((640, 480), PillowImage.Resampling.BOX).convert("L")
+    )
+    assert ImageStat.Stat(difference).mean[0] < 4
+
+
+def test_a_small_picture_is_its_own_preview(working: Api) -> None:
+    picture = code_picture("small enough")
+    task = working.post(picture, "operations=quality&wait=15").json
+    assert working.get(f"/v1/tasks/{task['id']}/preview").body == picture
 
 
 def test_a_raw_picture_with_parameters(working: Api) -> None:

@@ -37,7 +37,7 @@ def main() -> None:
             page = context.new_page()
             page.goto(f"http://127.0.0.1:{box.port}/?token={box.token}")
             page.goto(f"http://127.0.0.1:{box.port}/#{view}")
-            expect(page.locator(f"img[src='/v1/tasks/{task_id}/image']").first).to_be_visible()
+            expect(page.get_by_role("img", name=f"Picture of task {task_id}").first).to_be_visible()
             page.wait_for_load_state("load")
             for image in page.locator("img").all():
                 expect(image).to_have_js_property("complete", True)

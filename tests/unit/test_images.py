@@ -23,6 +23,7 @@ SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_SECONDS = 60
 LIMIT = 2_000_000
 CONTENT = bytes(range(256)) * 2500  # more than two chunks
+PREVIEW = b"\xff\xd8 a small picture \xff\xd9"
 
 
 def files(images: Images) -> set[str]:
@@ -49,6 +50,40 @@ def test_what_was_kept_is_read_back_under_its_sha256(images: Images, content: by
     assert images.path(sha256).read_bytes() == content
     assert files(images) == {sha256}
     assert images.path(sha256).stat().st_mode & 0o777 == 0o600
+
+
+def test_a_preview_lies_beside_its_image_and_goes_with_it(images: Images) -> None:
+    sha256 = keep(images, CONTENT)
+    assert images.preview(sha256) is None
+    for jpeg in (PREVIEW, PREVIEW.replace(b"small", b"other")):
+        images.keep_preview(sha256, jpeg)
+        assert images.preview(sha256) == jpeg
+    assert (images.names(), images.read(sha256)) == ({sha256}, CONTENT)
+    images.remove_unreferenced({sha256}, lambda _: True)
+    assert images.preview(sha256) is not None
+    images.remove_unreferenced({sha256}, lambda _: False)
+    assert files(images) == set()
+
+
+def test_a_preview_whose_image_is_gone_is_found_and_removed(images: Images) -> None:
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    images.keep_preview(sha256, PREVIEW)
+    assert (images.names(), images.shard(int(sha256[:2], 16))) == (set(), {sha256})
+    images.remove_unreferenced({sha256}, lambda _: False)
+    assert files(images) == set()
+
+
+@pytest.mark.parametrize("left", [b"", PREVIEW[:-1], bytes(len(PREVIEW)), PREVIEW[:9] + bytes(9)])
+def test_what_a_pulled_plug_has_left_of_a_preview_is_none(images: Images, left: bytes) -> None:
+    sha256 = keep(images, CONTENT)
+    images.keep_preview(sha256, left)
+    assert images.preview(sha256) is None
+
+
+def test_without_room_there_is_no_preview_and_no_error(tmp_path: Path) -> None:
+    images = Images(tmp_path / "images", reserve_bytes=1 << 62)
+    images.keep_preview("0" * 64, PREVIEW)
+    assert files(images) == set()
 
 
 def test_the_same_picture_twice_is_one_file(images: Images) -> None:
