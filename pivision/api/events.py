@@ -77,8 +77,7 @@ class _Stream:
     ) -> None:
         self._feed = feed
         self._reading = reading
-        self._revision, self._is_reset = _start(last, *reading.revisions())
-        self._removals = feed.removals
+        self._number, self._is_reset = _start(last, *reading.change_numbers())
         self._require_access = require_access
         self._is_gone = begin_stream(feed.ring)
 
@@ -88,19 +87,19 @@ class _Stream:
 
     def __iter__(self) -> Iterator[bytes]:
         """Everything that is sent, in parts as they come."""
-        yield f"retry: {_RETRY_MILLISECONDS}\nid: {self._revision}\n\n".encode()
+        yield f"retry: {_RETRY_MILLISECONDS}\nid: {self._number}\n\n".encode()
         if self._is_reset:
-            yield event("reset", {}, self._revision)
+            yield event("reset", {}, self._number)
         system = b""
         heartbeat_due = time.monotonic() + _HEARTBEAT_SECONDS
         while not self._feed.closed.is_set() and not self._is_gone():
             rings = self._feed.rings
-            told = self._removed()
+            told = b""
             if (latest := self._reading.system()) != system:
                 system = latest
-                told += system
-            batch = self._reading.since(self._revision, rings)
-            self._revision = batch.revision
+                told = system
+            batch = self._reading.since(self._number, rings)
+            self._number = batch.number
             told += batch.events
             if time.monotonic() >= heartbeat_due:
                 if not self._may_go_on():
@@ -121,20 +120,14 @@ class _Stream:
             return False
         return True
 
-    def _removed(self) -> bytes:
-        removed = self._feed.removed_since(self._removals)
-        if removed:
-            self._removals = removed[-1][0]
-        return b"".join(event("removed", {"id": task_id}) for _, task_id in removed)
-
 
 def _start(last: str, oldest: int, newest: int) -> tuple[int, bool]:
-    """From which revision on to tell, and whether the client must read its list anew, since that is not known."""
+    """From which change on to tell, and whether the client must read its list anew, since that is not known."""
     if not last:
         return newest, False
     if not last.isascii() or not last.isdecimal() or len(last) > 19:
         return newest, True
-    revision = int(last)
-    if not oldest <= revision <= newest or newest - revision > _REPLAY_LIMIT:
+    number = int(last)
+    if not oldest <= number <= newest or newest - number > _REPLAY_LIMIT:
         return newest, True
-    return revision, False
+    return number, False

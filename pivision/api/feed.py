@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import time
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NamedTuple
@@ -12,10 +12,10 @@ import msgspec
 
 from pivision.errors import PiVisionError, TooManyStreams
 from pivision.store import Store
+from pivision.store.rows import Change
 
 _BATCH_TASKS = 50
 _BATCHES_KEPT = 4  # streams that keep up ask for the same one
-_REMOVALS_KEPT = 1000
 _NOTHING_SECONDS = 0.5  # a ring may be lost
 _SYSTEM_SECONDS = 2.0  # how often to look
 _SYSTEM_AGE_SECONDS = 10.0  # numbers that change all the time are told so often
@@ -29,8 +29,6 @@ class Feed:
         self._places = threading.BoundedSemaphore(places)
         self._rung = threading.Condition()
         self._rings = 0
-        self._removed: deque[tuple[int, int]] = deque(maxlen=_REMOVALS_KEPT)
-        self.removals = 0
         self.closed = threading.Event()
 
     def enter(self) -> None:
@@ -58,18 +56,6 @@ class Feed:
         with self._rung:
             self._rung.wait_for(lambda: self._rings != seen, timeout_seconds)
 
-    def tell_removed(self, task_id: int) -> None:
-        """Let those who are connected know that a task is gone. Whoever is not finds out when it asks for the task."""
-        with self._rung:
-            self.removals += 1
-            self._removed.append((self.removals, task_id))
-        self.ring()
-
-    def removed_since(self, number: int) -> list[tuple[int, int]]:
-        """The removals behind this one: the number of each, and the task's id."""
-        with self._rung:
-            return [removal for removal in self._removed if removal[0] > number]
-
     def close(self) -> None:
         """Let every stream end: the server stops."""
         self.closed.set()
@@ -82,7 +68,7 @@ class Feed:
 class Batch(NamedTuple):
     """What has changed since some revision, ready to be sent."""
 
-    revision: int  # to go on from
+    number: int  # of the last change in it, to go on from
     events: bytes
 
 
@@ -94,41 +80,41 @@ class Reading:
         self._store = store
         self._look = look
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="events")
-        self._batches: OrderedDict[int, Batch] = OrderedDict()  # by the revision since when
-        # Since which revision nothing had changed, after which ring, and until when that counts.
+        self._batches: OrderedDict[int, Batch] = OrderedDict()  # by the number of the change since when
+        # Since which change nothing had changed, after which ring, and until when that counts.
         self._nothing = (-1, -1, 0.0)
         self._system = b""
         self._system_matters: dict[str, Any] = {}
         self._system_told = self._system_due = float("-inf")
 
-    def revisions(self) -> tuple[int, int]:
+    def change_numbers(self) -> tuple[int, int]:
         """As the store tells them."""
-        return self._thread.submit(self._store.revisions).result()
+        return self._thread.submit(self._store.change_numbers).result()
 
-    def since(self, revision: int, rings: int) -> Batch:
+    def since(self, number: int, rings: int) -> Batch:
         """What has changed since; `rings` were heard before asking. Nothing while the database is out of reach."""
-        return self._thread.submit(self._since, revision, rings).result()
+        return self._thread.submit(self._since, number, rings).result()
 
     def system(self) -> bytes:
         """The event that tells of the whole system; another one when something that matters has changed."""
         return self._thread.submit(self._current_system).result()
 
-    def _since(self, revision: int, rings: int) -> Batch:
-        if revision in self._batches:  # tasks are told as they were, and those that changed again, again
-            return self._batches[revision]
+    def _since(self, number: int, rings: int) -> Batch:
+        if number in self._batches:  # tasks are told as they were, and those that changed again, again
+            return self._batches[number]
         since, heard, until = self._nothing
-        if since == revision and heard >= rings and time.monotonic() < until:
-            return Batch(revision, b"")
+        if since == number and heard >= rings and time.monotonic() < until:
+            return Batch(number, b"")
         rings = self._feed.rings
         try:
-            changes = self._store.changes_since(revision, _BATCH_TASKS)
+            changes = self._store.changes_since(number, _BATCH_TASKS)
         except PiVisionError:
             changes = []
         if not changes:
-            self._nothing = revision, rings, time.monotonic() + _NOTHING_SECONDS
-            return Batch(revision, b"")
-        batch = Batch(changes[-1][0], b"".join(event("task", task, number) for number, task in changes))
-        self._batches[revision] = batch
+            self._nothing = number, rings, time.monotonic() + _NOTHING_SECONDS
+            return Batch(number, b"")
+        batch = Batch(changes[-1].number, b"".join(_told(change) for change in changes))
+        self._batches[number] = batch
         if len(self._batches) > _BATCHES_KEPT:
             self._batches.popitem(last=False)
         return batch
@@ -143,6 +129,12 @@ class Reading:
                 if matters != self._system_matters or now >= self._system_told + _SYSTEM_AGE_SECONDS:
                     self._system, self._system_matters, self._system_told = event("system", found), matters, now
         return self._system
+
+
+def _told(change: Change) -> bytes:
+    if change.task is None:
+        return event("removed", {"id": change.task_id}, change.number)
+    return event("task", change.task, change.number)
 
 
 def event(name: str, data: object, number: int | None = None) -> bytes:

@@ -184,7 +184,7 @@ class OneTask:
         if req.get_param_as_bool("remove"):
             sha256s = self._store.remove(task_id)
             self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
-            self._feed.tell_removed(task_id)
+            self._feed.ring()
             resp.status = falcon.HTTP_204
         else:
             resp.data = msgspec.json.encode(self._store.cancel(task_id))

@@ -15,7 +15,7 @@ from pivision.errors import IdempotencyKeyReused, TaskNotFound, TaskStateConflic
 from pivision.store.connections import Connections
 from pivision.store.fingerprint import Fingerprint
 from pivision.store.ledger import Ledger
-from pivision.store.rows import Row, fence, images_of, now, request, to_task
+from pivision.store.rows import Change, Row, fence, images_of, now, request, to_change, to_task
 from pivision.store.statistics import Statistics
 from pivision.task import TRANSITIONS, NewTask, State, Task, TaskError
 
@@ -122,18 +122,14 @@ class Store:
             rows = self._read("list_by_state", state=state, **page) if state else self._read("list", **page)
         return [to_task(row) for row in rows]
 
-    def revisions(self) -> tuple[int, int]:
-        """The number of the last change of any task, behind the oldest from which on nothing is missing."""
-        found = self._read("revisions")[0]
+    def change_numbers(self) -> tuple[int, int]:
+        """The number behind which no change is missing, and that of the last change."""
+        found = self._read("change_numbers")[0]
         return found["oldest"], found["newest"]
 
-    def changes_since(self, revision: int, limit: int) -> list[tuple[int, Task]]:
-        """The tasks that have changed since, as they are now, each with the number of its last change; `limit` of them.
-
-        In the order of the numbers. What was removed is not told of.
-        """
-        rows = self._read("changes_since", revision=revision, limit=limit)
-        return [(row["revision"], to_task(row)) for row in rows]
+    def changes_since(self, number: int, limit: int) -> list[Change]:
+        """What has changed since the change of this number, in order: each task once, at most `limit`."""
+        return [to_change(row) for row in self._read("changes_since", number=number, limit=limit)]
 
     def counts(self) -> dict[State, int]:
         """How many tasks there are in each state."""

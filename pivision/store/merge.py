@@ -83,10 +83,11 @@ class Merge:
             if request.id > self._covered_id:
                 self._take({"id": request.id, "state": "queued", "attempt": 0, **_columns(request)}, "ledger")
 
-    def finish(self, last_id: int, revision: int, clock: dict[str, object] | None) -> None:
-        """Bring ids, revisions and clock to where they were, and put back into the queue what was at work."""
+    def finish(self, last_id: int, newest_change: int, clock: dict[str, object] | None) -> None:
+        """Bring ids, changes and clock to where they were, and put back into the queue what was at work."""
         self._run("set_last_id", last_id=last_id)
-        self._run("set_revision", revision=revision)
+        self._run("renumber_changes", newest_change=newest_change)
+        self._run("forget_changes")
         if clock is not None:
             with contextlib.suppress(apsw.ConstraintError):  # damaged
                 self._run("set_clock", **clock)

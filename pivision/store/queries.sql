@@ -48,12 +48,16 @@ SELECT * FROM task WHERE source = :source AND id < :before AND (:state IS NULL O
     AND (:operation IS NULL OR EXISTS (SELECT 1 FROM json_each(operations) WHERE value ->> 'name' = :operation))
 ORDER BY id DESC LIMIT :limit;
 
--- name: revisions
-SELECT oldest, newest FROM task_revision;
+-- name: change_numbers
+SELECT coalesce(min(number) - 1, 0) AS oldest, coalesce(max(number), 0) AS newest FROM task_change;
 
 -- name: changes_since
--- That a number is above 0 is said for the index, which holds no others.
-SELECT * FROM task WHERE revision > :revision AND revision > 0 ORDER BY revision LIMIT :limit;
+-- Each task once, by its last change. A task that is no more has no columns.
+SELECT last.number, last.task_id, task.* FROM (
+    SELECT task_id, max(number) AS number FROM task_change WHERE number > :number
+    GROUP BY task_id ORDER BY number LIMIT :limit
+) AS last LEFT JOIN task ON task.id = last.task_id
+ORDER BY last.number;
 
 -- name: counts
 SELECT state, count(*) AS tasks FROM task GROUP BY state;

@@ -122,14 +122,14 @@ class Recovery:
             if request.id <= salvage.LARGEST_ID
         }
         last_id = max([0, *requests, *(salvage.last_id(source.file) for source in sources)])
-        revision = max((salvage.newest_revision(source.file) for source in sources), default=0)
+        newest_change = max((salvage.newest_change(source.file) for source in sources), default=0)
         images = self._image_names()
         with merge.into(new, self._progress) as merged:
             for source in sources:
                 merged.take_rows(source, last_id, requests, copy)
             merged.take_requests(requests.values())
             believed = [source for source in sources if source.is_sound] or sources
-            merged.finish(last_id, revision, salvage.clock(believed[0].file) if believed else None)
+            merged.finish(last_id, newest_change, salvage.clock(believed[0].file) if believed else None)
             return Report(
                 at=now(),
                 cause=cause,

@@ -50,15 +50,18 @@ INSERT OR REPLACE INTO sqlite_sequence (rowid, name, seq) VALUES (
 UPDATE appliance_clock SET boot_id = :boot_id, boottime_seconds = :boottime_seconds, running_seconds = :running_seconds
 WHERE running_seconds < :running_seconds;
 
--- name: newest_revision
-SELECT newest FROM task_revision;
+-- name: newest_change
+SELECT coalesce(max(number), 0) FROM task_change;
 
--- name: set_revision
+-- name: renumber_changes
 -- The changes were numbered anew. What was told before the recovery must not be taken for one of these numbers, even if
 -- the newest that was given cannot be read: so they go on far behind it, and from there on nothing is missing.
-UPDATE task_revision SET
-    oldest = max(newest, :revision) + 1048576,
-    newest = max(newest, :revision) + 1048576;
+INSERT INTO task_change (number, task_id) SELECT
+    max(coalesce((SELECT max(number) FROM task_change), 0), :newest_change) + 1048576,
+    coalesce((SELECT max(id) FROM task), 0);
+
+-- name: forget_changes
+DELETE FROM task_change WHERE number < (SELECT max(number) FROM task_change);
 
 -- name: requeue_running
 -- Nobody had the database open, so nobody works on them.

@@ -21,6 +21,14 @@ class End(NamedTuple):
     result: str | None  # JSON
 
 
+class Change(NamedTuple):
+    """The last change of a task."""
+
+    number: int
+    task_id: int
+    task: Task | None  # as it is now; None: it was removed
+
+
 def as_dict(cursor: apsw.Cursor, row: tuple[Any, ...]) -> Row:
     """APSW's row trace: each row by the names of its columns."""
     return {column[0]: value for column, value in zip(cursor.get_description(), row, strict=True)}
@@ -54,6 +62,11 @@ def to_task(row: Row) -> Task:
 def to_end(row: Row) -> End:
     """The end of the task in a row."""
     return End(row["id"], row["attempt"], row["finished_at"], row["finished_running_seconds"], row["result"])
+
+
+def to_change(row: Row) -> Change:
+    """The change in a row."""
+    return Change(row["number"], row["task_id"], None if row["id"] is None else to_task(row))
 
 
 def images_of(removed: list[Row]) -> set[str]:

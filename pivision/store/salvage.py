@@ -94,11 +94,11 @@ def last_id(file: Path) -> int:
     return largest
 
 
-def newest_revision(file: Path) -> int:
+def newest_change(file: Path) -> int:
     """The last number that this database has given to a change; 0 if it does not tell."""
     newest = 0
     with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
-        ((found,),) = connection.execute(_QUERIES["newest_revision"]).fetchall()
+        ((found,),) = connection.execute(_QUERIES["newest_change"]).fetchall()
         if isinstance(found, int) and 0 < found <= LARGEST_ID:
             newest = found
     return newest

@@ -34,13 +34,17 @@ def fault_of(connection: apsw.Connection, file: Path) -> str | None:
     if connection.pragma("application_id") != schema.APPLICATION_ID:
         return "it is not a PiVision database"
     connection.pragma("cell_size_check", True)
-    ((problem,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+    version = connection.pragma("user_version")
+    try:
+        ((problem,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
+        objects = _objects(connection)
+    except (apsw.SQLError, UnicodeDecodeError) as error:  # by what stands in the schema: in a name, or no text at all
+        return f"it is damaged: its schema cannot be read: {error}"
     if problem != "ok":
         return f"it is damaged: {problem}"
-    version = connection.pragma("user_version")
-    if _objects(connection) == schema_objects(version):
+    if objects == schema_objects(version):
         return None
-    if version > schema.newest() and _objects(connection) != schema_objects(schema.newest()):
+    if version > schema.newest() and objects != schema_objects(schema.newest()):
         raise DatabaseUnusable(f"{file} was made by a newer PiVision (schema {version}, known: {schema.newest()})")
     return f"it is damaged: its tables are not those of schema {version}"
 

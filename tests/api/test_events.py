@@ -273,6 +273,9 @@ def test_a_finished_task_is_removed_with_its_pictures_and_the_streams_are_told(a
         answer = api.request("DELETE", f"/v1/tasks/{task_id}?remove=true")
         assert (answer.status, answer.body) == (204, b"")
         assert stream.next("removed") == {"id": task_id}
+        seen = str(int(stream.last_id) - 1)
+    with listening(api, last_event_id=seen) as stream:
+        assert stream.next("removed") == {"id": task_id}, "it is told again to whoever was away"
     assert_problem(api.get(f"/v1/tasks/{task_id}"), 404, "task-not-found")
     assert_problem(api.request("DELETE", f"/v1/tasks/{task_id}?remove=true"), 404, "task-not-found")
     assert api.files() == set()

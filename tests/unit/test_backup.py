@@ -160,8 +160,9 @@ def test_a_damaged_database_is_found_out_by_its_copy_and_replaces_no_backup(stor
     rolling.make(store)
     with contextlib.closing(apsw.Connection(str(store.file))) as raw:
         raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+        ((page,),) = raw.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'task_by_image'")
     with store.file.open("r+b") as file:
-        file.seek(-8192, os.SEEK_END)
+        file.seek((page - 1) * 4096)
         file.write(b"\xff" * 4096)
     with pytest.raises(DatabaseUnusable):
         rolling.make(store)

@@ -146,6 +146,18 @@ def test_nothing_there_is_nothing_to_recover(tmp_path: Path) -> None:
     assert Remains(tmp_path / "data", {}, {}).recover() is None
 
 
+@pytest.mark.parametrize(("text", "damaged"), [(b"json_valid", b"j0on_valid"), (b"given twice", b"given tw\x80ce")])
+def test_a_schema_whose_text_is_damaged_loses_nothing(
+    killed: Remains, tmp_path: Path, text: bytes, damaged: bytes
+) -> None:
+    left = killed.copied(tmp_path, with_images=False)
+    content = left.database.read_bytes()
+    assert text in content
+    left.database.write_bytes(content.replace(text, damaged, 1))
+    assert left.recover()
+    assert_nothing_is_lost(left)
+
+
 @settings(max_examples=EXAMPLES)
 @given(chance=st.randoms(use_true_random=False), ranges=st.integers(1, 4), size_bytes=st.integers(1, 9000))
 def test_bytes_overwritten_anywhere_lose_nothing(

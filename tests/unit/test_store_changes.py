@@ -15,13 +15,13 @@ from tests.unit.damage import killed_appliance
 from tests.unit.test_store import ERROR, RESULT, STEPS, claimed, in_state
 
 
-def told(store: Store, revision: int, limit: int = 100) -> list[tuple[int, State]]:
-    """The ids and states of what has changed since."""
-    return [(task.id, task.state) for _, task in store.changes_since(revision, limit)]
+def told(store: Store, number: int, limit: int = 100) -> list[tuple[int, State | None]]:
+    """The ids and states of what has changed since; None for what was removed."""
+    return [(task_id, task.state if task else None) for _, task_id, task in store.changes_since(number, limit)]
 
 
 def test_nothing_has_changed_in_an_empty_database(store: Store) -> None:
-    assert store.revisions() == (0, 0)
+    assert store.change_numbers() == (0, 0)
     assert store.changes_since(0, 100) == []
 
 
@@ -29,14 +29,14 @@ def test_a_task_is_told_once_and_as_it_is_now(store: Store) -> None:
     first, _ = store.add(new_task())
     second, _ = store.add(new_task())
     assert told(store, 0) == [(first.id, State.QUEUED), (second.id, State.QUEUED)]
-    _, seen = store.revisions()
+    _, seen = store.change_numbers()
     assert told(store, seen) == []
     assert store.finish(claimed(store), RESULT)
     assert told(store, seen) == [(first.id, State.DONE)]
     assert told(store, 0) == [(second.id, State.QUEUED), (first.id, State.DONE)]
-    ((revision, task),) = store.changes_since(seen, 100)
-    assert task == store.get(first.id)
-    assert revision == store.revisions()[1] == 4
+    (change,) = store.changes_since(seen, 100)
+    assert change == (4, first.id, store.get(first.id))
+    assert store.change_numbers() == (0, 4)
 
 
 def test_changes_are_told_a_part_at_a_time(store: Store) -> None:
@@ -44,8 +44,8 @@ def test_changes_are_told_a_part_at_a_time(store: Store) -> None:
     seen, found = 0, []
     while changes := store.changes_since(seen, 2):
         assert len(changes) <= 2
-        found += [task.id for _, task in changes]
-        seen = changes[-1][0]
+        found += [change.task_id for change in changes]
+        seen = changes[-1].number
     assert found == ids
 
 
@@ -54,7 +54,7 @@ def test_each_step_is_a_change(store: Store, name: str) -> None:
     sources, to, step = STEPS[name]
     for source in sources:
         task = in_state(store, source)
-        _, seen = store.revisions()
+        _, seen = store.change_numbers()
         assert step(store, task)
         assert told(store, seen) == [(task.id, to)]
         if to is State.QUEUED:
@@ -63,23 +63,36 @@ def test_each_step_is_a_change(store: Store, name: str) -> None:
 
 def test_a_step_that_was_not_made_is_no_change(store: Store) -> None:
     task = in_state(store, State.DONE)
-    seen = store.revisions()
+    seen = store.change_numbers()
     assert not store.fail(task, ERROR)
     with pytest.raises(TaskStateConflict):
         store.cancel(task.id)
     with contextlib.suppress(ZeroDivisionError), store.together():
         store.add(new_task())
         raise ZeroDivisionError
-    assert store.revisions() == seen
+    assert store.change_numbers() == seen
 
 
-def test_a_number_is_not_given_again_when_its_task_is_removed(store: Store) -> None:
-    task = in_state(store, State.DONE)
-    _, seen = store.revisions()
-    assert store.remove(task.id) == {task.image.sha256}
-    assert store.changes_since(0, 100) == []
-    other, _ = store.add(new_task())
-    assert store.changes_since(seen, 100) == [(seen + 1, other)]
+def test_what_was_removed_is_told_whoever_has_removed_it(store: Store) -> None:
+    removed, expired, kept = (in_state(store, State.DONE) for _ in range(3))
+    _, seen = store.change_numbers()
+    assert store.remove(removed.id) == {removed.image.sha256}
+    assert told(store, seen) == [(removed.id, None)]
+    assert store.remove_oldest(1, 1)
+    assert told(store, seen) == [(removed.id, None), (expired.id, None)]
+    assert told(store, 0) == [(kept.id, State.DONE), (removed.id, None), (expired.id, None)]
+
+
+def test_only_the_latest_changes_are_kept_and_their_numbers_go_on(store: Store) -> None:
+    task, _ = store.add(new_task())
+    with store.together():
+        for _ in range(2500):
+            store.cancel(task.id)
+            store.retry(task.id)
+    oldest, newest = store.change_numbers()
+    assert newest == 5001
+    assert 4096 <= newest - oldest < 4096 + 256
+    assert told(store, oldest) == [(task.id, State.QUEUED)]
 
 
 @pytest.mark.parametrize("state", State)
@@ -125,11 +138,11 @@ def test_after_a_recovery_nothing_that_was_told_before_counts(tmp_path: Path) ->
     with killed_appliance() as killed:
         left = killed.copied(tmp_path)
         with contextlib.closing(apsw.Connection(str(killed.database))) as raw:
-            ((before,),) = raw.execute("SELECT newest FROM task_revision")
+            ((before,),) = raw.execute("SELECT max(number) FROM task_change")
         os.truncate(left.database, 0)
         assert left.recover()
         store = Store(left.database)
-        oldest, newest = store.revisions()
+        oldest, newest = store.change_numbers()
         assert newest >= oldest > before > 0
         task, _ = store.add(new_task())
-        assert [task.id for _, task in store.changes_since(newest, 10)] == [task.id]
+        assert told(store, newest) == [(task.id, State.QUEUED)]
