@@ -192,11 +192,25 @@ def test_a_folder_is_walked_in_order_and_each_file_taken_once(folder: Path) -> N
     assert pictures([folder / "below" / "notes.txt"]) == [folder / "below" / "notes.txt"], "it was named"
 
 
+@contextlib.contextmanager
+def watching(command: list[str], token: str) -> "Iterator[subprocess.Popen[str]]":
+    """Run `watch` until the block ends, as in a terminal: what a shell starts in its background ignores Ctrl-C."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        watch = subprocess.Popen(command, cwd=ROOT, env=environment(token), stdout=subprocess.PIPE, text=True)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    with watch:
+        try:
+            yield watch
+        finally:
+            watch.kill()
+
+
 def test_watch_tells_of_the_tasks_of_a_real_server(working: Api) -> None:
     command = [sys.executable, "-m", "pivision", "watch", "--url", url(working)]
-    env = environment(working.token)
-    with subprocess.Popen(command, cwd=ROOT, env=env, stdout=subprocess.PIPE, text=True) as watching:
-        output = watching.stdout
+    with watching(command, working.token) as watch:
+        output = watch.stdout
         assert output
 
         def is_told() -> bool:
@@ -204,16 +218,13 @@ def test_watch_tells_of_the_tasks_of_a_real_server(working: Api) -> None:
             working.post(CODES.read_bytes(), "operations=codes&source=door&wait=10")
             return bool(select.select([output], [], [], 0.2)[0])
 
-        try:
-            eventually(is_told, "it tells of a task")
+        eventually(is_told, "it tells of a task")
+        line = output.readline()
+        while line and " done " not in line:
             line = output.readline()
-            while line and " done " not in line:
-                line = output.readline()
-            assert line.split()[1:] == ["done", "codes", "1", "from", "door"]
-            watching.send_signal(signal.SIGINT)
-            assert watching.wait(30) == 130
-        finally:
-            watching.kill()
+        assert line.split()[1:] == ["done", "codes", "1", "from", "door"]
+        watch.send_signal(signal.SIGINT)
+        assert watch.wait(30) == 130
 
 
 class Streams(http.server.ThreadingHTTPServer):
@@ -263,11 +274,11 @@ def streams() -> Iterator[Streams]:
 def test_watch_goes_on_where_the_stream_has_broken() -> None:
     with streams() as server:
         command = [sys.executable, "-m", "pivision", "watch", "--url", f"http://127.0.0.1:{server.server_port}"]
-        with subprocess.Popen(command, cwd=ROOT, env=environment("t"), stdout=subprocess.PIPE, text=True) as watching:
-            assert watching.stdout
-            lines = [watching.stdout.readline().split() for _ in range(3)]
+        with watching(command, "t") as watch:
+            assert watch.stdout
+            lines = [watch.stdout.readline().split() for _ in range(3)]
             eventually(lambda: len(server.last_ids) > 3, "it comes back once more")
-            watching.send_signal(signal.SIGINT)
-            assert watching.wait(30) == 130
+            watch.send_signal(signal.SIGINT)
+            assert watch.wait(30) == 130
     assert lines == [["4", "queued", "from", "a?[2Jb"], ["4", "done", "codes", "1", "from", "a?[2Jb"], ["4", "removed"]]
     assert server.last_ids[:4] == [None, "7", "7", "9"]
