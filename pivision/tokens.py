@@ -103,11 +103,6 @@ def find(secrets_dir: Path, token: str) -> Token | None:
     return matches[0] if matches else None
 
 
-def is_valid(secrets_dir: Path, token: str) -> bool:
-    """Whether `token` is one of those kept."""
-    return find(secrets_dir, token) is not None
-
-
 def digest(token: str) -> str:
     """What is kept in the place of a token."""
     return hashlib.sha256(token.encode(errors="replace")).hexdigest()

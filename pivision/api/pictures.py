@@ -1,5 +1,7 @@
 """/v1/tasks/ID/image, /preview and /annotated: a task's picture, a small one, and what was drawn on it."""
 
+from typing import NamedTuple
+
 import falcon
 import msgspec
 
@@ -14,29 +16,49 @@ from pivision.task import FINISHED, Task, TaskError
 _MEDIA_TYPES = {"jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "bmp": "image/bmp"}
 
 
-class TaskImage:
-    """/v1/tasks/{task_id}/image"""
+class _File(NamedTuple):
+    """A picture on the disk."""
+
+    sha256: str
+    size_bytes: int
+    format: str  # a key of _MEDIA_TYPES
+    lost: str  # what to say when it is not there
+
+
+class _Picture:
+    """One of a task's pictures."""
 
     def __init__(self, store: Store, images: Images) -> None:
         self._store = store
         self._images = images
+
+    def _send(self, req: falcon.Request, resp: falcon.Response, picture: _File) -> None:
+        """Send a file, or 304 if the client has it already. Raises ImageLost."""
+        if is_unchanged(req, resp, picture.sha256):
+            return
+        try:
+            resp.stream = self._images.path(picture.sha256).open("rb")
+        except FileNotFoundError:
+            raise ImageLost(picture.lost) from None
+        resp.content_length = picture.size_bytes
+        resp.content_type = _MEDIA_TYPES[picture.format]
+
+
+class TaskImage(_Picture):
+    """/v1/tasks/{task_id}/image"""
 
     @described(
         {200: Content(PICTURES), 304: UNCHANGED}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,)
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture as it was sent."""
-        _send_image(req, resp, self._images, self._store.get(task_id))
+        self._send(req, resp, _as_sent(self._store.get(task_id)))
 
     on_head = on_get
 
 
-class TaskPreview:
+class TaskPreview(_Picture):
     """/v1/tasks/{task_id}/preview"""
-
-    def __init__(self, store: Store, images: Images) -> None:
-        self._store = store
-        self._images = images
 
     @described(
         {200: Content(PICTURES), 304: UNCHANGED}, errors=(NotFound, TaskNotFound, ImageLost), parameters=(TASK_ID,)
@@ -46,7 +68,7 @@ class TaskPreview:
         task = self._store.get(task_id)
         preview = self._images.preview(task.image.sha256)
         if preview is None:
-            _send_image(req, resp, self._images, task)
+            self._send(req, resp, _as_sent(task))
         elif not is_unchanged(req, resp, f"{task.image.sha256}-preview"):
             resp.data = preview
             resp.content_type = _MEDIA_TYPES["jpeg"]
@@ -54,12 +76,8 @@ class TaskPreview:
     on_head = on_get
 
 
-class TaskDrawing:
+class TaskDrawing(_Picture):
     """/v1/tasks/{task_id}/annotated"""
-
-    def __init__(self, store: Store, images: Images) -> None:
-        self._store = store
-        self._images = images
 
     @described(
         {200: Content(("image/jpeg",)), 304: UNCHANGED},
@@ -69,13 +87,15 @@ class TaskDrawing:
     def on_get(self, req: falcon.Request, resp: falcon.Response, task_id: int) -> None:
         """The picture with what was found drawn on it."""
         drawing = _drawing(self._store.get(task_id))
-        if is_unchanged(req, resp, drawing.sha256):
-            return
-        _send(resp, self._images, drawing.sha256, f"the drawing of task {task_id} is gone")
-        resp.content_length = drawing.size_bytes
-        resp.content_type = _MEDIA_TYPES["jpeg"]
+        lost = f"the drawing of task {task_id} is gone"
+        self._send(req, resp, _File(drawing.sha256, drawing.size_bytes, "jpeg", lost))
 
     on_head = on_get
+
+
+def _as_sent(task: Task) -> _File:
+    image = task.image
+    return _File(image.sha256, image.size_bytes, image.format, f"the image of task {task.id} is gone")
 
 
 class _Outcome(msgspec.Struct):
@@ -100,19 +120,3 @@ def _drawing(task: Task) -> _Outcome:
     if task.state not in FINISHED:
         raise NotFound(f"task {task.id} has no drawing yet: it is {task.state}")
     raise NotFound(f"task {task.id} has no drawing: add the operation annotate when you make one")
-
-
-def _send_image(req: falcon.Request, resp: falcon.Response, images: Images, task: Task) -> None:
-    image = task.image
-    if is_unchanged(req, resp, image.sha256):
-        return
-    _send(resp, images, image.sha256, f"the image of task {task.id} is gone")
-    resp.content_length = image.size_bytes
-    resp.content_type = _MEDIA_TYPES[image.format]
-
-
-def _send(resp: falcon.Response, images: Images, sha256: str, lost: str) -> None:
-    try:
-        resp.stream = images.path(sha256).open("rb")
-    except FileNotFoundError:
-        raise ImageLost(lost) from None

@@ -145,22 +145,29 @@ def _answers(stream: io.BytesIO) -> list[Answer]:
 
 
 @contextlib.contextmanager
-def serving(**settings: object) -> Iterator[Api]:
-    """A server that answers."""
+def stopped(**settings: object) -> Iterator[Api]:
+    """A box whose programs do not run yet."""
     folder = Path(tempfile.mkdtemp(prefix="pv-"))  # short: Unix sockets have paths of at most 107 bytes
-    api = Api(folder, **settings)
     try:
-        with api.program("pivision.server") as server:
-            _wait_until_up(api, server)
-            yield api
-    except BaseException:
-        print(api.log())
-        raise
+        yield Api(folder, **settings)
     finally:
         shutil.rmtree(folder)
 
 
-def _wait_until_up(api: Api, server: subprocess.Popen[bytes]) -> None:
+@contextlib.contextmanager
+def serving(**settings: object) -> Iterator[Api]:
+    """A server that answers."""
+    with stopped(**settings) as api:
+        try:
+            with api.program("pivision.server") as server:
+                wait_until_up(api, server)
+                yield api
+        except BaseException:
+            print(api.log())
+            raise
+
+
+def wait_until_up(api: Api, server: subprocess.Popen[bytes]) -> None:
     def look() -> bool:
         assert server.poll() is None, api.log()
         with contextlib.suppress(OSError):

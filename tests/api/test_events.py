@@ -3,20 +3,17 @@
 import contextlib
 import http.client
 import json
-import shutil
 import signal
 import socket
-import tempfile
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pivision import tokens
 from pivision.task import State
-from tests.api.conftest import PATIENCE_SECONDS, Api, _wait_until_up, assert_problem, png, serving
+from tests.api.conftest import PATIENCE_SECONDS, Api, assert_problem, png, serving, stopped, wait_until_up
 from tests.api.test_tasks import ended, made
 from tests.box import eventually
 
@@ -157,11 +154,9 @@ def resumed(how: str, last: str) -> dict[str, str]:
 
 
 def test_nothing_is_missed_over_the_servers_death() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="pv-"))
-    api = Api(folder)
-    try:
+    with stopped() as api:
         with api.program("pivision.server") as server:
-            _wait_until_up(api, server)
+            wait_until_up(api, server)
             with listening(api) as stream:
                 made(api, 1)
                 stream.tasks(1)
@@ -171,11 +166,9 @@ def test_nothing_is_missed_over_the_servers_death() -> None:
                 server.wait(PATIENCE_SECONDS)
         api.store.cancel(1)
         with api.program("pivision.server") as server:
-            _wait_until_up(api, server)
+            wait_until_up(api, server)
             with listening(api, last_event_id=seen) as stream:
                 assert stream.tasks(3) == [(2, "queued"), (3, "queued"), (1, "cancelled")]
-    finally:
-        shutil.rmtree(folder)
 
 
 @pytest.mark.parametrize("last", ["99", "x", "-1", "9" * 30])
@@ -251,19 +244,15 @@ def test_head_tells_the_type_and_takes_no_place(api: Api) -> None:
 
 
 def test_a_server_that_is_stopped_ends_its_streams_at_once() -> None:
-    folder = Path(tempfile.mkdtemp(prefix="pv-"))
-    api = Api(folder)
-    try:
+    with stopped() as api:
         with api.program("pivision.server") as server:
-            _wait_until_up(api, server)
+            wait_until_up(api, server)
             with listening(api) as stream:
                 stream.next("system")
                 server.terminate()
                 within(PROMPT_SECONDS, lambda: list(stream.blocks()))
                 within(PROMPT_SECONDS, lambda: server.wait(PATIENCE_SECONDS))
         assert "Traceback" not in api.log()
-    finally:
-        shutil.rmtree(folder)
 
 
 def test_a_finished_task_is_removed_with_its_pictures_and_the_streams_are_told(api: Api) -> None:

@@ -36,8 +36,8 @@ def test_tokens_outlive_the_data_folder(folders: Folders, tmp_path: Path) -> Non
     shutil.rmtree(tmp_path / "data")
     folders.mend(tmp_path / "data")
     folders.tend_secrets()
-    assert tokens.is_valid(secrets_dir, first)
-    assert not tokens.is_valid(secrets_dir, second), "what was taken back stays so"
+    assert tokens.find(secrets_dir, first)
+    assert not tokens.find(secrets_dir, second), "what was taken back stays so"
 
 
 def test_without_secrets_there_is_nothing_to_tend(folders: Folders, tmp_path: Path) -> None:
