@@ -68,6 +68,12 @@ class Api:
             process.terminate()
             process.wait(PATIENCE_SECONDS)
 
+    def is_up(self) -> bool:
+        """Whether it answers, with its database open."""
+        with contextlib.suppress(OSError):
+            return self.get("/v1/tasks").status == 200
+        return False
+
     def log(self, module: str = "pivision.server") -> str:
         return (self.folder / f"{module}.log").read_text()
 
@@ -170,9 +176,7 @@ def serving(**settings: object) -> Iterator[Api]:
 def wait_until_up(api: Api, server: subprocess.Popen[bytes]) -> None:
     def look() -> bool:
         assert server.poll() is None, api.log()
-        with contextlib.suppress(OSError):
-            return api.get("/v1/tasks").status == 200
-        return False
+        return api.is_up()
 
     eventually(look, "the server answers and its database is open", PATIENCE_SECONDS)
 

@@ -122,15 +122,10 @@ def test_a_server_that_comes_back_gets_what_is_left(folder: Path) -> None:
             return len(api.get("/v1/tasks").json.get("tasks", [])) == 2
         return False
 
-    def is_up() -> bool:
-        with contextlib.suppress(OSError):
-            return api.get("/v1/tasks").status == 200
-        return False
-
     try:
         with contextlib.ExitStack() as stack:
             with api.program("pivision.server"):
-                eventually(is_up, "the server answers")
+                eventually(api.is_up, "the server answers")
                 submitting = stack.enter_context(
                     subprocess.Popen(command, cwd=ROOT, env=environment(api.token), stdout=subprocess.PIPE, text=True)
                 )

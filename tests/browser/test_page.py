@@ -1,9 +1,5 @@
 """The page for whoever looks: on a phone, with the keyboard alone, and while the server is gone."""
 
-import contextlib
-import tempfile
-from pathlib import Path
-
 import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
@@ -11,7 +7,7 @@ from pivision import __version__
 from pivision.errors import WorkerDied
 from pivision.history import Cause, History
 from pivision.task import TaskError
-from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
+from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving, stopped
 from tests.box import eventually
 from tests.browser.conftest import Visit, code_picture
 
@@ -66,19 +62,12 @@ def test_a_task_that_waits_is_cancelled(browser: Browser) -> None:
         page.context.close()
 
 
-def is_up(api: Api) -> bool:
-    with contextlib.suppress(OSError):
-        return api.get("/v1/tasks").status == 200
-    return False
-
-
 def test_the_page_goes_on_by_itself_when_the_server_is_back(browser: Browser) -> None:
-    with tempfile.TemporaryDirectory(prefix="pv-") as folder:
-        api = Api(Path(folder), auth="none")
+    with stopped(auth="none") as api:
         context = browser.new_context()
         visit = Visit(context, api)
         with api.program("pivision.server") as server:
-            eventually(lambda: is_up(api), "the server answers", PATIENCE_SECONDS)
+            eventually(api.is_up, "the server answers", PATIENCE_SECONDS)
             page = visit.open("/")
             expect(page.get_by_role("link", name="Send the first picture")).to_be_visible()
             page.evaluate("window.isTheSame = true")
@@ -86,7 +75,7 @@ def test_the_page_goes_on_by_itself_when_the_server_is_back(browser: Browser) ->
             expect(page.get_by_text("The connection is lost")).to_be_visible()
             expect(page.locator(".verdict")).to_have_text("PiVision cannot be reached.")
         with api.program("pivision.server"):
-            eventually(lambda: is_up(api), "the server is back", PATIENCE_SECONDS)
+            eventually(api.is_up, "the server is back", PATIENCE_SECONDS)
             api.post(png())
             expect(page.locator(".tile")).to_have_count(1)
             expect(page.locator("#banner")).to_be_hidden()
