@@ -83,6 +83,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     server_threads: Annotated[int, Meta(ge=4, le=256)] = 8  # all but two of them may hold requests that wait
     event_streams: Annotated[int, Meta(ge=1, le=256)] = 64  # each is a connection, and a thread that sleeps
     max_wait_seconds: Seconds = 60.0  # the most that ?wait= may ask for
+    max_connections: Annotated[int, Meta(ge=16, le=8192)] = 512  # idle ones make room for new ones above that
+    max_connections_per_address: Annotated[int, Meta(ge=8, le=8192)] = 128  # so that no single one takes all
+    max_head_bytes: Annotated[int, Meta(ge=1024, le=1 << 20)] = 16384  # real ones have less than 4 KB
+    max_head_lines: Annotated[int, Meta(ge=16, le=10_000)] = 100
+    max_chunk_line_bytes: Annotated[int, Meta(ge=64, le=1 << 16)] = 4096  # a size line, or all trailers together
+    head_timeout_seconds: Seconds = 10.0  # until the head of a request is there
+    idle_timeout_seconds: Seconds = 30.0  # between two requests of a connection
+    min_transfer_bytes_per_second: Annotated[float, Meta(ge=0, le=1e9)] = 1000.0  # of an upload, and of an answer
+    transfer_window_seconds: Seconds = 20.0  # over which that rate is taken: a phone changes networks
+    max_spool_bytes: Annotated[int, Meta(ge=1024, le=1 << 40)] = 64 << 20  # of all uploads that are arriving
+    max_spool_bytes_per_address: Annotated[int, Meta(ge=1024, le=1 << 40)] = 40 << 20  # leaves room for another one
+    max_keyless_form_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 2 << 20  # until its key was seen
+    max_keyless_forms_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 16 << 20  # of all such forms
+
     max_upload_bytes: Annotated[int, Meta(ge=1024, le=1 << 30)] = 20_000_000
     max_image_pixels: Annotated[int, Meta(ge=1, le=1 << 32)] = 50_000_000
     database_timeout_seconds: Seconds = 5.0  # how long to wait while another process writes

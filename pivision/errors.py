@@ -178,11 +178,32 @@ class HostUnknown(PiVisionError):
     remedy = "Use its IP address or its .local name, or put the name into the setting host_names."
 
 
+class RequestTimeout(PiVisionError):
+    """The request comes too slowly."""
+
+    code, status, retryable = "request-timeout", 408, True
+    remedy = "Send it again, over a faster network, or lower min_transfer_bytes_per_second."
+
+
+class MediaTypeUnsupported(PiVisionError):
+    """The body is of a type that this address does not read."""
+
+    code, status = "media-type-unsupported", 415
+    remedy = "Send a picture as image/*, or a multipart form; without Content-Encoding."
+
+
 class HeaderTooLarge(PiVisionError):
     """The request's headers are too large."""
 
     code, status = "header-too-large", 431
     remedy = "Send fewer or shorter headers."
+
+
+class HttpVersionUnsupported(PiVisionError):
+    """The request is in a version of HTTP that is not spoken here."""
+
+    code, status = "http-version-unsupported", 505
+    remedy = "Use HTTP/1.1."
 
 
 # What the machine cannot do right now
@@ -207,6 +228,13 @@ class TooManyStreams(PiVisionError):
 
     code, status, retryable = "too-many-streams", 503, True
     remedy = "Close another one, or raise event_streams; GET /v1/tasks tells as much."
+
+
+class TooManyUploads(PiVisionError):
+    """The uploads that are arriving take all the room that there is for them."""
+
+    code, status, retryable = "too-many-uploads", 503, True
+    remedy = "Repeat the request a little later, or raise the setting that the detail names."
 
 
 class DatabaseBusy(PiVisionError):

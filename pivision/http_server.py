@@ -1,87 +1,140 @@
-"""HTTP for the appliance: waitress, with answers to what it refuses, room for health, and threads for streams."""
+"""HTTP for the appliance: waitress in the bounds of `wire`, with room for health, and threads for streams."""
 
-from collections.abc import Callable
-from typing import Any
+import contextlib
+import errno
+import logging
+import time
+from typing import Any, Protocol
 
 from waitress.adjustments import Adjustments
-from waitress.parser import HTTPRequestParser
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
-from waitress.utilities import RequestEntityTooLarge
 
 from pivision.api import problems
 from pivision.api.headers import SAFE_HEADERS
+from pivision.api.heads import FORM_EXTRA_BYTES
 from pivision.config import Settings
+from pivision.errors import PiVisionError
 from pivision.streams import StreamChannel, Streams, is_stream
+from pivision.wire.admission import ADMITTED, Gatekeeper
+from pivision.wire.channel import Timing, group_of
+from pivision.wire.parser import Bounds
+from pivision.wire.spool import Disk, Spool
 
-_ENVELOPE_BYTES = 1 << 20  # what a multipart form may add to the upload before waitress itself refuses it
-_DROPPED_UPLOAD_BYTES = 1 << 30  # what is larger still is cut off
-_CONNECTIONS = 512
-_CONNECTIONS_FREED = 16
-_IDLE_SECONDS = 30
+_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_ACCEPT_PAUSE_SECONDS = 1.0
+_TICK_SECONDS = 1.0
 _RESERVED_PATH = "/healthz"
 
 
+class Application(Gatekeeper, Protocol):
+    """A WSGI application that decides on heads, too."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Answer one request."""
+
+
 class ProblemTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
-    """What waitress refuses by itself, as a problem like every other error."""
+    """What is refused before the application sees it, as a problem like every other error."""
 
     def execute(self) -> None:
         """Write the answer and close the connection."""
-        refused = self.request.error
-        error = problems.of_status(refused.code, refused.body)
-        answer = problems.body(error, refused.code)
-        self.status = f"{refused.code} {refused.reason}"
+        error = self.request.error
+        if not isinstance(error, PiVisionError):  # waitress' own, for an exception outside of the application
+            error = problems.of_status(error.code, error.body)
+        answer = problems.body(error, error.status)
+        self.status = problems.status_line(error.status)
         self.response_headers += [("Content-Type", problems.CONTENT_TYPE), *SAFE_HEADERS.items()]
+        if error.retryable:
+            self.response_headers.append(("Retry-After", str(problems.RETRY_AFTER_SECONDS)))
         self.content_length = len(answer)
         self.set_close_on_finish()
         self.write(answer)
 
 
-class Parser(HTTPRequestParser):  # type: ignore[misc]
-    """One request. Reads an upload that is too large to its end and drops it, as it comes, before it is refused.
-
-    Closing at once would reset the connection, and most clients would never see the answer.
-    """
-
-    expect_continue: bool
-    _to_drop_bytes = 0
-
-    def received(self, data: bytes) -> int:
-        """Take what has arrived and return how much of it belongs to this request."""
-        if self._to_drop_bytes:
-            dropped = min(len(data), self._to_drop_bytes)
-            self._to_drop_bytes -= dropped
-            self.completed = not self._to_drop_bytes
-            return dropped
-        consumed = int(super().received(data))
-        if isinstance(self.error, RequestEntityTooLarge):
-            if self.expect_continue:  # it has sent nothing yet, and must not be told to go on
-                self.expect_continue = False
-            elif 0 < self.content_length <= _DROPPED_UPLOAD_BYTES:  # 0: chunked, nobody knows how much is to come
-                self._to_drop_bytes = self.content_length
-                self.completed = False
-        return consumed
-
-
 class Channel(StreamChannel):
     """One connection."""
 
-    parser_class = Parser
     error_task_class = ProblemTask
 
 
 class HttpServer(TcpWSGIServer):  # type: ignore[misc]
-    """Accepts connections. When all are taken, those that have been idle longest make room for others."""
+    """Accepts connections, and closes what is too slow, or must make room for others."""
 
     channel_class = Channel
 
+    def __init__(self, application: Application, settings: Settings, **options: Any) -> None:
+        self.gatekeeper: Gatekeeper = application
+        largest_bytes = settings.max_upload_bytes * 4 // 3 + FORM_EXTRA_BYTES  # in base64
+        per_address_bytes = max(settings.max_spool_bytes_per_address, largest_bytes)  # one always fits
+        self.bounds = Bounds(
+            settings.max_head_bytes,
+            settings.max_head_lines,
+            settings.max_chunk_line_bytes,
+            settings.max_keyless_form_bytes,
+            Spool(max(settings.max_spool_bytes, per_address_bytes), per_address_bytes, "max_spool_bytes"),
+            Spool(settings.max_keyless_forms_bytes, settings.max_keyless_forms_bytes, "max_keyless_forms_bytes"),
+            Disk(settings.data_dir, settings.disk_reserve_bytes),
+        )
+        self.timing = Timing(
+            settings.head_timeout_seconds,
+            settings.idle_timeout_seconds,
+            settings.min_transfer_bytes_per_second,
+            settings.transfer_window_seconds,
+        )
+        self._max_connections = settings.max_connections
+        self._max_connections_per_address = settings.max_connections_per_address
+        self._next_tick = 0.0
+        self._accept_from = 0.0
+        super().__init__(application, **options)
+
     def readable(self) -> bool:
         """Whether another connection can be accepted; asked once in each turn of the loop."""
-        if len(self._map) >= self.adj.connection_limit:
-            idle = [channel for channel in self.active_channels.values() if not channel.requests]
-            for channel in sorted(idle, key=_last_activity)[:_CONNECTIONS_FREED]:
-                channel.will_close = True
-        return bool(super().readable())
+        now = time.monotonic()
+        if now >= self._next_tick:
+            self._next_tick = now + _TICK_SECONDS
+            for channel in list(self.active_channels.values()):
+                channel.tick(now)
+        return self.accepting and now >= self._accept_from
+
+    def handle_accept(self) -> None:
+        """Accept a connection if there is a place for it, or one can be made."""
+        try:
+            accepted = self.accept()
+        except OSError as error:
+            if error.errno not in _NO_DESCRIPTOR:
+                raise
+            # It stays in the kernel's queue, and would be reported again at once.
+            self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
+            logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
+            self._make_place(self._open_channels())
+            return
+        if accepted is None:
+            return
+        sock, address = accepted
+        with contextlib.suppress(OSError):  # gone already
+            self.set_socket_options(sock)
+        if self._has_place(group_of(address[0])):
+            self.channel_class(self, sock, address, self.adj, map=self._map)
+        else:
+            sock.close()
+
+    def _has_place(self, group: str) -> bool:
+        channels = self._open_channels()
+        of_group = [channel for channel in channels if channel.address == group]
+        if len(of_group) >= self._max_connections_per_address:
+            return self._make_place(of_group)
+        return len(channels) < self._max_connections or self._make_place(channels)
+
+    def _make_place(self, channels: list[Channel]) -> bool:
+        """Close the connection of these that can best be done without, if there is such a one."""
+        closable = [channel for channel in channels if channel.may_be_evicted]
+        if closable:
+            min(closable, key=lambda channel: (channel.is_recognized, channel.since)).will_close = True
+        return bool(closable)
+
+    def _open_channels(self) -> list[Channel]:
+        return [channel for channel in self.active_channels.values() if not channel.will_close]
 
 
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
@@ -101,10 +154,11 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
     def add_task(self, task: Channel) -> None:
         """Queue a connection whose next request is complete."""
-        path = getattr(task.requests[0], "path", None) or ""  # what is no HTTP has no path
+        request = task.requests[0]
+        path = getattr(request, "path", None) or ""  # what is no HTTP has no path
         if path == _RESERVED_PATH:
             self._reserved.add_task(task)
-        elif is_stream(path):
+        elif is_stream(path) and request.extra.get(ADMITTED):
             self._streams.add(task)
         else:
             super().add_task(task)
@@ -117,24 +171,17 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         return is_shut
 
 
-def http_server(application: Callable[[Any, Any], Any], settings: Settings) -> HttpServer:
-    """A server that has the port of the settings, and answers once it is run. Raises OSError when the port is taken."""
+def http_server(application: Application, settings: Settings) -> HttpServer:
+    """Return a server that has the port of the settings, and answers once it is run. Raises OSError if it is taken."""
     return HttpServer(
         application,
+        settings,
         dispatcher=Dispatcher(settings.server_threads),
         adj=Adjustments(
             host=settings.host,
             port=settings.port,
             threads=settings.server_threads,
-            connection_limit=_CONNECTIONS,
-            channel_timeout=_IDLE_SECONDS,
-            cleanup_interval=10,
-            max_request_body_size=settings.max_upload_bytes + _ENVELOPE_BYTES,
             asyncore_use_poll=True,  # select() ends at descriptor 1024
             ident=None,
         ),
     )
-
-
-def _last_activity(channel: Channel) -> float:
-    return float(channel.last_activity)

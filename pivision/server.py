@@ -20,6 +20,7 @@ from pivision.api.waiting import Waiting
 from pivision.errors import DatabaseRecovering, DatabaseUnusable, PiVisionError
 from pivision.http_server import http_server
 from pivision.opening import until_open
+from pivision.wire.admission import Environment, Verdict
 
 _OPENING_SECONDS = 1.0  # mostly the database is open sooner, and no client sees that it was not
 _STOP_SECONDS = 8.0  # waitress gives its threads 5 to answer
@@ -44,6 +45,14 @@ class Application:
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Answer one request."""
         return self._app(environ, start_response)
+
+    def judge(self, environment: Environment) -> Verdict:
+        """Decide on a head; see Heads."""
+        return self._app.heads.judge(environment)
+
+    def accept_key(self, environment: Environment, key: str) -> None:
+        """Accept a key in a form, or raise; see Heads."""
+        self._app.heads.accept_key(environment, key)
 
     def open(self) -> None:
         """Open the database, serve everything, and end this process when the database must be recovered."""

@@ -8,17 +8,16 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from waitress.channel import HTTPChannel
-from waitress.task import WSGITask
-
 from pivision.api.events import BEGIN_STREAM, PATH
+from pivision.wire.channel import Channel, RequestTask
+from pivision.wire.parser import Parser
 
 _BACKLOG_BYTES = 1 << 20  # a client that lets more wait does not read; it may come back and go on
 _SILENCE_MILLISECONDS = 30_000  # then the kernel gives up a client that acknowledges nothing
 _END_SECONDS = 1.0
 
 
-class StreamTask(WSGITask):  # type: ignore[misc]
+class StreamTask(RequestTask):
     """A request to the application, which may answer it with a stream of events."""
 
     def get_environment(self) -> dict[str, Any]:
@@ -28,7 +27,7 @@ class StreamTask(WSGITask):  # type: ignore[misc]
         return environment
 
 
-class StreamChannel(HTTPChannel):  # type: ignore[misc]
+class StreamChannel(Channel):
     """One connection, which an answer may turn into a stream."""
 
     task_class = StreamTask
@@ -41,6 +40,15 @@ class StreamChannel(HTTPChannel):  # type: ignore[misc]
         self._when_gone = when_gone
         self.server.pull_trigger()  # so that the loop asks whether this is readable
         return lambda: not self.connected or self.total_outbufs_len > _BACKLOG_BYTES
+
+    def needs_verdict(self, request: Parser) -> bool:
+        """Whether the application is asked first: who may not have a stream must not have its thread, either."""
+        return is_stream(request.path)
+
+    def tick(self, now: float) -> None:
+        """Leave a stream to those who watch over it."""
+        if self._when_gone is None:
+            super().tick(now)
 
     def readable(self) -> bool:
         """Whether the loop should look for bytes. A stream expects none but the end, which is how a client goes."""

@@ -11,6 +11,7 @@ from pivision.api.auth import Access, TokenGuard
 from pivision.api.events import PATH, Events
 from pivision.api.feed import Feed, Reading
 from pivision.api.headers import SafeHeaders
+from pivision.api.heads import Heads, Refusals
 from pivision.api.hosts import HostCheck
 from pivision.api.intake import Intake
 from pivision.api.last_hour import LastHour
@@ -91,14 +92,9 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
 
 
 def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
-    gates = [
-        RequestMeter(registry),
-        SafeHeaders(),
-        HostCheck(settings.known_hosts),
-        SignInByAddress(access),
-        TokenGuard(access),
-    ]
-    app = App(middleware=gates)
+    hosts, guard = HostCheck(settings.known_hosts), TokenGuard(access)
+    app = App(middleware=[RequestMeter(registry), SafeHeaders(), Refusals(), hosts, SignInByAddress(access), guard])
+    app.heads = Heads(app, hosts, guard, access, settings.max_upload_bytes)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False
     app.resp_options.default_media_type = falcon.MEDIA_JSON

@@ -10,6 +10,7 @@ from pivision.api.slowing import Slowing
 from pivision.config import Settings
 from pivision.errors import CrossSite, Forbidden, Unauthorized
 from pivision.tokens import Scope, Token
+from pivision.wire.admission import ADMITTED, RECOGNIZE
 
 _PROTECTED = ("v1", "metrics")
 _SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
@@ -38,6 +39,7 @@ class Access:
         Raises Unauthorized, Forbidden, CrossSite or TooManyAttempts.
         """
         visitor, needed = self.visitor(req, key), _scope_of(req)
+        req.env.get(RECOGNIZE, _nothing)()
         if visitor.may_be_foreign and req.method not in _SAFE_METHODS:
             require_same_origin(req)
         if not visitor.scope.covers(needed):
@@ -82,11 +84,20 @@ class TokenGuard:
         self._access = access
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raise what `check` raises, unless the head has passed it already."""
+        if not req.env.get(ADMITTED):
+            self.check(req)
+
+    def check(self, req: falcon.Request) -> None:
         """Raise Unauthorized, or what else stands in the way, unless the request may pass."""
         if req.path.lstrip("/").partition("/")[0] not in _PROTECTED:  # as the router reads it, which strips slashes
             return
-        if req.method != "POST" or not deepstack_form.is_spoken_at(req.path):
+        if not self.leaves_to_form(req):
             self._access.require(req)
+
+    def leaves_to_form(self, req: falcon.Request) -> bool:
+        """Whether the token may be a field of the form, which the resource reads."""
+        return req.method == "POST" and deepstack_form.is_spoken_at(req.path)
 
 
 def require_same_origin(req: falcon.Request) -> None:
@@ -98,6 +109,10 @@ def require_same_origin(req: falcon.Request) -> None:
     ours = (f"http://{host}", f"https://{host}")
     if (req.get_header("Origin") or "").lower() not in ours and req.get_header("Sec-Fetch-Site") != "same-origin":
         raise CrossSite("neither Origin nor Sec-Fetch-Site says that a page of this server has sent it")
+
+
+def _nothing() -> None:
+    pass
 
 
 def _scope_of(req: falcon.Request) -> Scope:

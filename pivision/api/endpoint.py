@@ -18,9 +18,14 @@ from pivision.errors import (
     Forbidden,
     HeaderTooLarge,
     HostUnknown,
+    HttpVersionUnsupported,
     InvalidRequest,
+    MediaTypeUnsupported,
     PiVisionError,
+    RequestTimeout,
+    StorageFull,
     TooManyAttempts,
+    TooManyUploads,
     Unauthorized,
     UploadTooLarge,
 )
@@ -33,11 +38,25 @@ PICTURES = ("image/jpeg", "image/png", "image/webp", "image/bmp")
 Bytes = Annotated[str, Meta(extra_json_schema={"format": "binary"})]
 """A file, in a form or as a body of its own."""
 
-ERRORS: tuple[type[PiVisionError], ...] = (InvalidRequest, UploadTooLarge, HostUnknown, HeaderTooLarge, PiVisionError)
+ERRORS_OF_HTTP: tuple[type[PiVisionError], ...] = (
+    InvalidRequest,
+    RequestTimeout,
+    HeaderTooLarge,
+    HttpVersionUnsupported,
+    PiVisionError,
+)
+"""What the server may answer before it looks at the address: as a problem, whatever protocol is spoken there."""
+
+ERRORS: tuple[type[PiVisionError], ...] = (*ERRORS_OF_HTTP, HostUnknown)
 """What any address may answer."""
 
-ERRORS_OF_WAITRESS = frozenset({InvalidRequest, UploadTooLarge, HeaderTooLarge, PiVisionError})
-"""What the server may answer before it looks at the address: as a problem, whatever protocol is spoken there."""
+ERRORS_OF_BODIES: tuple[type[PiVisionError], ...] = (
+    UploadTooLarge,
+    MediaTypeUnsupported,
+    TooManyUploads,
+    StorageFull,
+)
+"""What an address that takes a body may answer."""
 
 ERRORS_OF_OPENING: tuple[type[PiVisionError], ...] = (DatabaseRecovering, DatabaseUnusable)
 """What an address may answer while the database is not open."""
@@ -89,6 +108,7 @@ class Endpoint(msgspec.Struct, frozen=True, kw_only=True):
     errors: tuple[type[PiVisionError], ...] = ()
     parameters: tuple[Parameter, ...] = ()
     body: tuple[Content, ...] = ()
+    max_body_bytes: int | None = None  # None: as many as an upload may have
     note: str = ""  # what follows the docstring
 
 
@@ -102,10 +122,13 @@ def described(
     errors: tuple[type[PiVisionError], ...] = (),
     parameters: tuple[Parameter, ...] = (),
     body: tuple[Content, ...] = (),
+    max_body_bytes: int | None = None,
     note: str = "",
 ) -> Callable[[_Responder], _Responder]:
     """Attach an Endpoint to a responder; `on_head = on_get` takes it along."""
-    endpoint = Endpoint(answers=answers, errors=errors, parameters=parameters, body=body, note=note)
+    endpoint = Endpoint(
+        answers=answers, errors=errors, parameters=parameters, body=body, max_body_bytes=max_body_bytes, note=note
+    )
 
     def attach(responder: _Responder) -> _Responder:
         setattr(responder, _ATTRIBUTE, endpoint)

@@ -26,6 +26,10 @@ class HostCheck:
         self._names = {name.lower().rstrip(".") for name in names}
 
     def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
+        """Raise what `check` raises."""
+        self.check(req)
+
+    def check(self, req: falcon.Request) -> None:
         """Raise HostUnknown. Browsers always send the header; whoever sends none is not one."""
         host = req.get_header("Host")
         if host and not self._is_known(host):

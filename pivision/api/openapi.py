@@ -195,7 +195,8 @@ def _answer(answer: Any, status: int, schemas: _Schemas, has_body: bool) -> Json
 def _errors(path: str, of: Endpoint) -> dict[type[PiVisionError], None]:
     """Each once, in order."""
     of_v1 = endpoint.ERRORS_OF_V1 if path.startswith("/v1/") else ()
-    return dict.fromkeys((*of.errors, *endpoint.ERRORS, *of_v1))
+    of_bodies = endpoint.ERRORS_OF_BODIES if of.body else ()
+    return dict.fromkeys((*of.errors, *endpoint.ERRORS, *of_bodies, *of_v1))
 
 
 def _refusals(path: str, of: Endpoint, schemas: _Schemas, has_body: bool) -> Json:
@@ -223,7 +224,7 @@ def _refusal(kinds: list[type[PiVisionError]], schemas: _Schemas, is_deepstack: 
     problem = {problems.CONTENT_TYPE: {"schema": {"allOf": [schemas[problems.Problem], codes]}}}
     if has_body and is_deepstack:
         told["content"] = {endpoint.JSON: {"schema": schemas[deepstack_form.Refusal]}}
-        if endpoint.ERRORS_OF_WAITRESS.intersection(kinds):
+        if not set(endpoint.ERRORS_OF_HTTP).isdisjoint(kinds):
             told["content"] |= problem
     elif has_body:
         told["content"] = problem

@@ -57,6 +57,11 @@ def body(error: PiVisionError, status: int) -> bytes:
     )
 
 
+def status_line(status: int) -> str:
+    """The status with its phrase, as HTTP has it."""
+    return str(falcon.code_to_http_status(status))
+
+
 def of_status(status: int, detail: str) -> PiVisionError:
     """The error of our tree for an HTTP status that Falcon or waitress came to by itself."""
     kind = _OF_STATUS.get(status, InvalidRequest if status < 500 else PiVisionError)

@@ -47,6 +47,7 @@ class Session:
         {204: Answer(None, headers={"Set-Cookie": "The session's cookie."})},
         errors=(Unauthorized, TooManyAttempts),
         body=(Content((JSON,), SignIn),),
+        max_body_bytes=_BODY_LIMIT_BYTES,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Begin a session with a token."""

@@ -221,6 +221,6 @@ def assert_problem(answer: Answer, status: int, code: str) -> dict[str, Any]:
     assert (problem["code"], problem["status"]) == (code, status)
     assert problem["type"] == f"urn:pivision:error:{code}"
     assert all(isinstance(problem[key], str) and problem[key] for key in ("title", "detail", "remedy"))
-    assert problem["retryable"] is (status in (429, 503, 507))
+    assert problem["retryable"] is (status in (408, 429, 503, 507))
     assert ("Retry-After" in answer.headers) == problem["retryable"]
     return problem

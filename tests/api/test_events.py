@@ -305,7 +305,7 @@ def test_a_client_that_does_not_read_loses_its_place() -> None:
     with serving(event_streams=1) as api, contextlib.closing(socket.socket()) as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         client.connect(("127.0.0.1", api.port))
-        client.sendall(f"GET /v1/events HTTP/1.1\r\nAuthorization: Bearer {api.token}\r\n\r\n".encode())
+        client.sendall(f"GET /v1/events HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {api.token}\r\n\r\n".encode())
         assert client.recv(12) == b"HTTP/1.1 200"
         assert_problem(api.get("/v1/events"), 503, "too-many-streams")
         store = api.store

@@ -62,7 +62,7 @@ def test_an_image_and_a_refused_token_have_them_too(api: Api) -> None:
 # What waitress refuses by itself.
 REFUSED = {
     "too large by its length": (
-        b"POST /v1/tasks HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n", 413, "upload-too-large",
+        b"POST /session HTTP/1.1\r\n" + HOST + b"Content-Length: 99999999999\r\n\r\n", 413, "upload-too-large",
     ),
     "headers too large": (
         b"GET / HTTP/1.1\r\n" + HOST + b"X-Long: " + b"x" * 262_144 + b"\r\n\r\n", 431, "header-too-large",
@@ -74,7 +74,7 @@ REFUSED = {
     "no request line": (b"\x16\x03\x01\x02\x00\x01\x00\r\n\r\n", 400, "invalid-request"),
     "a wrong header": (b"GET / HTTP/1.1\r\nno colon\r\n\r\n", 400, "invalid-request"),
     "a wrong chunk": (
-        b"POST / HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "invalid-request",
+        b"POST /session HTTP/1.1\r\n" + HOST + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n", 400, "invalid-request",
     ),
 }  # fmt: skip
 
@@ -227,15 +227,12 @@ def test_who_sends_too_much_without_saying_so_is_stopped(api: Api) -> None:
     assert api.get("/healthz").status == 200
 
 
-@pytest.mark.parametrize(
-    ("size_bytes", "lines"),
-    [(100, [b"HTTP/1.1 100 Continue"]), (3_000_000, [b"HTTP/1.1 413 Request Entity Too Large"])],
-)
-def test_who_asks_before_sending_is_told_at_once(api: Api, size_bytes: int, lines: list[bytes]) -> None:
+@pytest.mark.parametrize(("size_bytes", "line"), [(100, b"HTTP/1.1 100 Continue"), (3_000_000, b"HTTP/1.1 413 ")])
+def test_who_asks_before_sending_is_told_at_once(api: Api, size_bytes: int, line: bytes) -> None:
     head = b"POST /v1/tasks?operations=codes HTTP/1.1\r\n" + HOST + f"Authorization: Bearer {api.token}\r\n".encode()
     with socket.create_connection(("127.0.0.1", api.port), timeout=30) as connection:
         connection.sendall(head + b"Content-Length: %d\r\nExpect: 100-continue\r\n\r\n" % size_bytes)
-        assert connection.recv(65536).split(b"\r\n")[:1] == lines
+        assert connection.recv(65536).startswith(line)
 
 
 def test_the_refusal_names_the_limit(api: Api) -> None:

@@ -59,7 +59,7 @@ def test_each_explains_itself(kind: type[PiVisionError]) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_only_what_may_pass_is_retryable(kind: type[PiVisionError]) -> None:
-    assert kind.retryable == (kind.status in (429, 503, 507))
+    assert kind.retryable == (kind.status in (408, 429, 503, 507))
 
 
 @pytest.mark.parametrize("kind", KINDS)
