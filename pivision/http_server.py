@@ -130,7 +130,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         """Close the connection of these that can best be done without, if there is such a one."""
         closable = [channel for channel in channels if channel.may_be_evicted]
         if closable:
-            min(closable, key=lambda channel: (channel.is_recognized, channel.since)).will_close = True
+            min(closable, key=lambda channel: (channel.is_recognized, channel.since)).drop()
         return bool(closable)
 
     def _open_channels(self) -> list[Channel]:

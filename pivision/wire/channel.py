@@ -54,6 +54,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     close_when_flushed: bool
     will_close: bool
     connected: bool
+    sendbuf_len: int
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, **options: Any) -> None:
         self.address = group_of(addr[0])
@@ -96,17 +97,17 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if (activity, self._answered) != self._phase:
             self._phase, self.since = (activity, self._answered), now
             self._pace.start()
-        seconds = now - self.since
-        if activity == "lingering":
-            self.will_close |= seconds > _LINGER_SECONDS
-        elif activity == "answer":
-            self.will_close |= self._pace.is_too_slow(now)
-        elif activity == "idle":
-            self.will_close |= seconds > (self._timing.idle_seconds if self._answered else self._timing.head_seconds)
-        elif (activity == "head" and seconds > self._timing.head_seconds) or (
-            activity == "body" and self._pace.is_too_slow(now)
-        ):
+        if not self._is_overdue(activity, now):
+            return
+        if activity in ("head", "body"):
             self._time_out()
+        else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the connection at once; `will_close` would wait until the kernel takes more of an answer."""
+        self.will_close = True
+        self.handle_close()
 
     @property
     def may_be_evicted(self) -> bool:
@@ -125,6 +126,19 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if self.request is None or not self.request.has_begun:
             return "idle"
         return "body" if self.request.headers_finished else "head"
+
+    def _is_overdue(self, activity: str, now: float) -> bool:
+        seconds = now - self.since
+        match activity:
+            case "head":
+                return seconds > self._timing.head_seconds
+            case "body" | "answer":
+                return self._pace.is_too_slow(now)
+            case "idle":
+                return seconds > (self._timing.idle_seconds if self._answered else self._timing.head_seconds)
+            case "lingering":
+                return seconds > _LINGER_SECONDS
+        return False  # a thread works on the answer
 
     def _time_out(self) -> None:
         with self.requests_lock:
