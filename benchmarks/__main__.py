@@ -10,6 +10,7 @@ NAMES = (
     *("queue", "http", "overhead", "throughput", "recovery", "memory", "boot"),
     *("operations", "networks", "readers", "warmth"),
     "web",
+    "strangers",
 )
 
 

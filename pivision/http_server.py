@@ -4,6 +4,7 @@ import contextlib
 import errno
 import logging
 import time
+from collections import deque
 from typing import Any, Protocol
 
 from waitress.adjustments import Adjustments
@@ -22,6 +23,7 @@ from pivision.wire.parser import Bounds
 from pivision.wire.spool import Disk, Spool
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+_ACCEPTED_AT_ONCE = 16  # each turn of the loop looks at every connection
 _ACCEPT_PAUSE_SECONDS = 1.0
 _TICK_SECONDS = 1.0
 _RESERVED_PATH = "/healthz"
@@ -98,26 +100,27 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         return self.accepting and now >= self._accept_from
 
     def handle_accept(self) -> None:
-        """Accept a connection if there is a place for it, or one can be made."""
-        try:
-            accepted = self.accept()
-        except OSError as error:
-            if error.errno not in _NO_DESCRIPTOR:
-                raise
-            # It stays in the kernel's queue, and would be reported again at once.
-            self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
-            logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
-            self._make_place(self._open_channels())
-            return
-        if accepted is None:
-            return
-        sock, address = accepted
-        with contextlib.suppress(OSError):  # gone already
-            self.set_socket_options(sock)
-        if self._has_place(group_of(address[0])):
-            self.channel_class(self, sock, address, self.adj, map=self._map)
-        else:
-            sock.close()
+        """Accept what waits in the kernel's queue, as far as there is a place for it or one can be made."""
+        for _ in range(_ACCEPTED_AT_ONCE):
+            try:
+                accepted = self.accept()
+            except OSError as error:
+                if error.errno not in _NO_DESCRIPTOR:
+                    raise
+                # It stays in the kernel's queue, and would be reported again at once.
+                self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
+                logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
+                self._make_place(self._open_channels())
+                return
+            if accepted is None:
+                return
+            sock, address = accepted
+            with contextlib.suppress(OSError):  # gone already
+                self.set_socket_options(sock)
+            if self._has_place(group_of(address[0])):
+                self.channel_class(self, sock, address, self.adj, map=self._map)
+            else:
+                sock.close()
 
     def _has_place(self, group: str) -> bool:
         channels = self._open_channels()
@@ -137,6 +140,25 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         return [channel for channel in self.active_channels.values() if not channel.will_close]
 
 
+class _Lanes:
+    """A queue of connections, in waitress' interface of a deque: those of known clients go first."""
+
+    def __init__(self) -> None:
+        self._known: deque[Channel] = deque()
+        self._unknown: deque[Channel] = deque()
+
+    def __len__(self) -> int:
+        return len(self._known) + len(self._unknown)
+
+    def append(self, channel: Channel) -> None:
+        """Queue a connection."""
+        (self._known if channel.is_recognized else self._unknown).append(channel)
+
+    def popleft(self) -> Channel:
+        """Take the next one. Raises IndexError if there is none."""
+        return (self._known or self._unknown).popleft()
+
+
 class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
     """Threads for the requests, one more that answers nothing but /healthz, and one for each stream of events.
 
@@ -147,6 +169,7 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
         super().__init__()
         self.queue_logger.setLevel("ERROR")  # one warning for each queued request would wear out the SD card
         self.logger.setLevel("WARNING")  # and so would one line for each page that is closed
+        self.queue = _Lanes()
         self._reserved = ThreadedTaskDispatcher()
         self._streams = Streams()
         self.set_thread_count(threads)

@@ -43,7 +43,7 @@ class StreamChannel(Channel):
 
     def needs_verdict(self, request: Parser) -> bool:
         """Whether the application is asked first: who may not have a stream must not have its thread, either."""
-        return is_stream(request.path)
+        return is_stream(request.path) or super().needs_verdict(request)
 
     def tick(self, now: float) -> None:
         """Leave a stream to those who watch over it."""
@@ -53,7 +53,7 @@ class StreamChannel(Channel):
     def readable(self) -> bool:
         """Whether the loop should look for bytes. A stream expects none but the end, which is how a client goes."""
         if self._when_gone is None:
-            return bool(super().readable())
+            return super().readable()
         return not (self.will_close or self.close_when_flushed)
 
     def received(self, data: bytes) -> bool:

@@ -55,6 +55,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     will_close: bool
     connected: bool
     sendbuf_len: int
+    requests: list[Parser]
+    total_outbufs_len: int
 
     def __init__(self, server: Any, sock: socket.socket, addr: Any, adj: Any, **options: Any) -> None:
         self.address = group_of(addr[0])
@@ -82,8 +84,8 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         return environment
 
     def needs_verdict(self, request: Parser) -> bool:
-        """Whether the application is asked about a request without a body, too."""
-        return False
+        """Whether the application is asked about a request without a body, too: who is known goes first."""
+        return "AUTHORIZATION" in request.headers or "COOKIE" in request.headers
 
     def recognize(self) -> None:
         """Note that the client has shown a valid token."""
@@ -152,10 +154,10 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # Reading
 
     def readable(self) -> bool:
-        """Whether the loop should look for bytes."""
-        if self._is_lingering:
-            return not self.will_close
-        return bool(super().readable())
+        """Whether the loop should look for bytes; asked of every connection in every turn, so in few steps."""
+        return self._is_lingering or not (
+            self.requests or self.total_outbufs_len or self.will_close or self.close_when_flushed
+        )
 
     def handle_read(self) -> None:
         """Take what has arrived."""
@@ -214,7 +216,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def writable(self) -> bool:
         """Whether the loop should let this write, or close."""
-        return bool(self.will_close if self._is_lingering else super().writable())
+        return bool(self.total_outbufs_len or self.will_close or self.close_when_flushed)
 
     def handle_close(self) -> None:
         """Close the connection and let go of what has arrived."""

@@ -69,6 +69,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         self._is_well_formed = False
         self._verdict = Verdict(0, False)
         self._awaits_key = False
+        self._has_looked = False  # for the key, in all of the beginning
         self._environment: Environment = {}  # of a request that awaits its key
 
     @property
@@ -174,7 +175,7 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
     def _look_for_key(self) -> None:
         """Go on with a form as soon as it has shown a valid key; until then, it may have a small size only."""
         body: SpooledBody = self.body_rcv.getbuf()
-        if found := _KEY.search(b"\r\n" + body.beginning(_KEY_WITHIN_BYTES)):
+        if found := self._key_in(body):
             self._connection.gatekeeper.accept_key(self._environment, found[1].decode(errors="replace").strip())
             body.move(self._bounds.uploads, max(self.content_length, len(body)))
             self.extra[ADMITTED] = True
@@ -182,6 +183,13 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         elif self.body_bytes_received >= self._bounds.max_keyless_form_bytes and not self.body_rcv.completed:
             limit = f"{self._bounds.max_keyless_form_bytes} bytes (max_keyless_form_bytes)"
             raise Unauthorized(f"no key within {limit} of the form; larger ones need the header Authorization")
+
+    def _key_in(self, body: SpooledBody) -> re.Match[bytes] | None:
+        if self._has_looked:
+            return None
+        beginning = body.beginning(_KEY_WITHIN_BYTES)
+        self._has_looked = len(beginning) == _KEY_WITHIN_BYTES
+        return _KEY.search(b"\r\n" + beginning) if b"api_key" in beginning else None
 
     def _end(self) -> None:
         self.close()
