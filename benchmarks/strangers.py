@@ -33,6 +33,9 @@ CONNECTIONS = 512
 ADDRESSES = 8  # of the strangers, each with its share of the connections
 KIND_SECONDS = 8.0
 PAUSE_SECONDS = 0.05  # between two requests of the owner
+_REST_SECONDS = 0.05  # of the strangers, between two pieces
+_PIECE_BYTES = 8192  # so all of them together fill a Gigabit Ethernet
+_JOINED_AT_ONCE = 25  # five hundred new connections in a second
 P99_GOAL_MS = 100.0
 SPOOL_GOAL_BYTES = 64 << 20
 
@@ -53,13 +56,13 @@ KINDS = {
     "slow head": Kind(b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"x"),
     "slow body": Kind(_POST + _LENGTH, b"x"),
     "unfinished upload": Kind(_POST + _LENGTH + bytes(600_000)),
-    "endless upload": Kind(_POST + _LENGTH, bytes(65536)),
+    "endless upload": Kind(_POST + _LENGTH, bytes(_PIECE_BYTES)),
     "unread answer": Kind(b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 50, reads=False),
-    "giant chunk line": Kind(_POST + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * 65536),
-    "giant head": Kind(b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"x" * 65536),
+    "giant chunk line": Kind(_POST + b"Transfer-Encoding: chunked\r\n\r\n1;", b"x" * _PIECE_BYTES),
+    "giant head": Kind(b"GET / HTTP/1.1\r\nHost: x\r\nX: ", b"x" * _PIECE_BYTES),
     "DeepStack form without a key": Kind(
         b"POST /v1/vision/detection HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=x\r\n" + _LENGTH,
-        bytes(65536),
+        bytes(_PIECE_BYTES),
     ),
     "wrong tokens": Kind(b"GET /v1/tasks HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer wrong\r\n\r\n" * 20),
 }
@@ -221,6 +224,7 @@ def crowd(port: int, name: str) -> None:
     selector = selectors.DefaultSelector()
     for number in range(CONNECTIONS):
         _join(selector, port, number, kind)
+    gone: list[int] = []
     while True:
         for key, _ in selector.select(timeout=0.1):
             client = key.fileobj
@@ -234,12 +238,14 @@ def crowd(port: int, name: str) -> None:
             if is_gone:
                 selector.unregister(client)
                 client.close()
-                _join(selector, port, key.data, kind)
+                gone.append(key.data)
+        for _ in range(min(len(gone), _JOINED_AT_ONCE)):
+            _join(selector, port, gone.pop(), kind)
         if kind.then:
             for key in list(selector.get_map().values()):
                 with contextlib.suppress(OSError):
                     key.fileobj.send(kind.then)  # type: ignore[union-attr]
-        time.sleep(0.05)
+        time.sleep(_REST_SECONDS)
 
 
 def _join(selector: selectors.BaseSelector, port: int, number: int, kind: Kind) -> None:

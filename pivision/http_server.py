@@ -122,6 +122,16 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
             else:
                 sock.close()
 
+    def add_task(self, channel: Channel) -> None:
+        """Let a thread answer the next request of a connection, but hold it while the answer before is not read.
+
+        Else a client that sends many requests at once and reads nothing would fill the memory. Called with the lock of
+        the connection's requests.
+        """
+        channel.is_held = bool(channel.total_outbufs_len)
+        if not channel.is_held:
+            super().add_task(channel)
+
     def _has_place(self, group: str) -> bool:
         channels = self._open_channels()
         of_group = [channel for channel in channels if channel.address == group]

@@ -20,6 +20,7 @@ _SENT_BYTES = 256 << 10  # read from a file at once; the kernel's buffer may be 
 _COPIED_BYTES = 16 << 10  # smaller answers are joined into one piece
 _LINGER_SECONDS = 5.0
 _LINGER_BYTES = 64 << 20
+_STRANGERS_LINGER_BYTES = 8 << 20  # a photograph
 
 
 class Timing(NamedTuple):
@@ -45,8 +46,10 @@ class RequestTask(WSGITask):  # type: ignore[misc]  # waitress has no types
 class Channel(HTTPChannel):  # type: ignore[misc]
     """One connection.
 
-    `is_recognized`: a request on it has shown a valid token. `has_refused`: a request was refused before it had arrived
-    in whole. `since`: when the connection began to do what it does now, of time.monotonic().
+    `is_recognized`: a request on it has shown a valid token.
+    `is_held`: its next request waits until the answer before was read.
+    `has_refused`: a request was refused before it had arrived in whole.
+    `since`: when the connection began to do what it does now, of time.monotonic().
     """
 
     task_class = RequestTask
@@ -69,6 +72,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._pace = Pace(self._timing.min_bytes_per_second, self._timing.window_seconds)
         self._answered = 0
         self._phase: tuple[str, int] = ("idle", 0)
+        self.is_held = False
         self._is_lingering = False
         self._linger_bytes = 0
         super().__init__(server, sock, addr, adj, **options)
@@ -114,9 +118,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     @property
     def may_be_evicted(self) -> bool:
         """Whether this connection may be closed for another: nobody known waits for anything on it."""
-        if self.requests or self.will_close:
-            return False
-        return not self.is_recognized or self._activity() == "idle"
+        return not self.will_close and (not self.is_recognized or self._activity() == "idle")
 
     def _activity(self) -> str:
         if self._is_lingering:
@@ -149,7 +151,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request.time_out()
             self.requests.append(self.request)
             self.request = None
-        self.server.add_task(self)
+            self.server.add_task(self)
 
     # Reading
 
@@ -173,7 +175,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.connected = False
         elif self._is_lingering:
             self._linger_bytes += len(data)
-            if self._linger_bytes > _LINGER_BYTES:
+            if self._linger_bytes > (_LINGER_BYTES if self.is_recognized else _STRANGERS_LINGER_BYTES):
                 self.handle_close()
         else:
             self._pace.add(len(data))
@@ -208,6 +210,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         if lingers:
             self.close_when_flushed = False
         super().handle_write()
+        self._go_on()
         if lingers and self.connected and not self.will_close:
             if self.total_outbufs_len:
                 self.close_when_flushed = True
@@ -224,6 +227,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
             self.request.close()
             self.request = None
         super().handle_close()
+
+    def _go_on(self) -> None:
+        """Answer the next request once the client has read the answer before: see HttpServer.add_task."""
+        with self.requests_lock:
+            if self.is_held and self.connected and not self.total_outbufs_len:
+                self.is_held = False
+                self.server.add_task(self)
 
     def _linger(self) -> None:
         with contextlib.suppress(OSError):

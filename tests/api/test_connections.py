@@ -170,6 +170,7 @@ KINDS = {
     "a slow head": b"GET / HTTP/1.1\r\nHost: x\r\nX: ",
     "a slow form": b"POST /v1/vision/detection HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n",
     "an answered request": b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n",
+    "answers that nobody reads": b"GET /openapi.json HTTP/1.1\r\nHost: x\r\n\r\n" * 100,
 }
 
 

@@ -72,7 +72,7 @@ def test_another_name_of_the_box_takes_nothing(api: Api) -> None:
 
 
 def test_a_client_that_sends_all_of_it_can_read_the_refusal(api: Api) -> None:
-    answer = api.request("POST", "/v1/tasks", bytes(8_000_000), {"Authorization": "Bearer wrong"})
+    answer = api.request("POST", "/v1/tasks", bytes(6_000_000), {"Authorization": "Bearer wrong"})
     assert_problem(answer, 401, "unauthorized")
 
 
