@@ -6,6 +6,7 @@ from pathlib import Path
 ORIGIN = "\n[X-PiVision]\n"
 """Begins what an installation adds for itself: a section that systemd ignores."""
 
+_PLAIN_PATH = re.compile(r"/[\w/.,@+-]*")  # letters and digits of every language
 _FOLDER, _USER = "/home/djg/Projects/PiVision", "djg"  # for whom the committed one is valid as it stands
 
 
@@ -20,3 +21,14 @@ def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: 
     return re.sub(
         "|".join(rf"(?<!\w){re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], committed
     )
+
+
+def fault_of_path(folder: Path) -> str:
+    """Return why PiVision cannot use `folder`, or an empty string.
+
+    A unit file, supervisord.conf, a shell and `#!` lines each read blanks, quotes, `;`, `%` and `$` in a way of their own.
+    One rule for all of them is easier to keep than four ways to quote.
+    """
+    if _PLAIN_PATH.fullmatch(str(folder)):
+        return ""
+    return f"{str(folder)!r}: choose a folder of letters, digits and / . , @ + - _ only"

@@ -24,15 +24,14 @@ START_SECONDS = 180.0  # above TimeoutStartSec of the unit
 STOP_SECONDS = 120.0  # above its TimeoutStopSec
 
 _COMMITTED = ROOT / "systemd" / NAME
-_PLAIN_PATH = re.compile(r"[\w/.,@+-]+")  # whatever else would have to be quoted in a unit
 _COMMIT = re.compile(r"^Commit=(.*)$", re.MULTILINE)
 
 
 def rendered(user: str, place: Place, commit: str) -> str:
     """The unit's text for this checkout. Raises InstallationFailed for a folder that cannot stand in a unit."""
     for folder in (ROOT, place.data_dir, place.log_dir):
-        if not _PLAIN_PATH.fullmatch(str(folder)):
-            raise InstallationFailed(f"{folder}: choose a folder of letters, digits and / . , @ + - _ only")
+        if fault := unit_text.fault_of_path(folder):
+            raise InstallationFailed(fault)
     return adapted(_COMMITTED, user, place) + (
         f"{unit_text.ORIGIN}# Not for systemd: what this was installed from. `upgrade` goes back here when the next\n"
         f"# version does not answer, and other files mean that a restart is due.\nCommit={commit}\nFiles={_digest()}\n"

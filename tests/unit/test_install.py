@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pivision import unit_text
 from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed
 from pivision.install import account, database, supervisorctl, unit, venv
@@ -135,6 +136,12 @@ def test_what_is_added_is_not_for_systemd_and_tells_what_runs(tmp_path: Path) ->
 def test_a_folder_that_a_unit_would_read_otherwise_is_refused(folder: str) -> None:
     with pytest.raises(InstallationFailed, match="choose a folder"):
         unit.rendered("nobody", Place(data_dir=Path(folder)), "")
+    assert "choose a folder" in unit_text.fault_of_path(Path(folder))
+
+
+@pytest.mark.parametrize("folder", ["/srv/ab", "/home/jürgen/Фото/PiVision", "/srv/a+b@c,d.e-f_g"])
+def test_a_plain_folder_in_any_language_is_taken(folder: str) -> None:
+    assert unit_text.fault_of_path(Path(folder)) == ""
 
 
 def test_a_unit_is_written_whole_and_seen_to_be_the_same(tmp_path: Path) -> None:
