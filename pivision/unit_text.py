@@ -26,8 +26,8 @@ def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: 
 def fault_of_path(folder: Path) -> str:
     """Return why PiVision cannot use `folder`, or an empty string.
 
-    A unit file, supervisord.conf, a shell and `#!` lines each read blanks, quotes, `;`, `%` and `$` in a way of their own.
-    One rule for all of them is easier to keep than four ways to quote.
+    A unit file, supervisord.conf, a shell and `#!` lines each read blanks, quotes, `;`, `%` and `$` in a way of their
+    own. One rule for all of them is easier to keep than four ways to quote.
     """
     if _PLAIN_PATH.fullmatch(str(folder)):
         return ""

@@ -4,10 +4,13 @@ What does them is imported when one of them runs, since every other command read
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pivision import privileges
 
 if TYPE_CHECKING:
     from pivision.install.service import Installation
@@ -48,6 +51,9 @@ def _venv(options: argparse.Namespace) -> None:
     from pivision.errors import OpencvMissing
     from pivision.install import venv
 
+    if os.geteuid() == 0:
+        status = venv.ROOT.lstat()
+        privileges.give_up_root(privileges.entry(status.st_uid, status.st_gid))
     try:
         parts = venv.wanted()
         folder = venv.ensure(options.requirements or venv.ROOT / "requirements.txt", options.wheels, parts)
