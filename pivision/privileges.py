@@ -21,7 +21,7 @@ User = pwd.struct_passwd
 
 _UNIT = Path("/etc/systemd/system/pivision.service")
 _MOST_LINKS = 40  # on the way to one folder, as in the kernel
-_CHILD_SECONDS = 30.0
+_CHILD_SECONDS = 600.0  # to delete or to check gigabytes on an SD card
 _KEPT_VARIABLES = ("PATH", "LANG", "TERM")
 
 
@@ -84,7 +84,7 @@ def environment(user: User) -> dict[str, str]:
 def as_user(user: User, function: Callable[[], Any]) -> Any:
     """Return what `function` gives as JSON in a process of `user`'s own; without root to give up, in this one.
 
-    Raises the OSError that `function` raises, ValueError for any other error, TimeoutError after half a minute.
+    Raises the OSError that `function` raises, ValueError for any other error, TimeoutError after ten minutes.
     """
     if os.geteuid() != 0 or user.pw_uid == 0:
         return function()

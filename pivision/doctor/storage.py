@@ -8,12 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pivision import privileges
-from pivision.doctor.finding import Finding, Findings, failure, ok, warning
+from pivision.doctor.finding import Finding, Findings, failure, ok, some, warning
 from pivision.doctor.site import AS_ROOT, INSTALL, NoAnswer, Site, as_its_user
 
 _DATABASE_SECONDS = 120.0  # quick_check reads all of it, from an SD card
 _FEW_INODES = 1000
-_SHOWN = 3  # of the paths that are wrong
 
 Judge = Callable[[os.stat_result], bool]
 
@@ -29,7 +28,7 @@ def data_owner(site: Site) -> Findings:
         kept = [path for path, status, entry in _wrong(site, is_wrong) if not privileges.give(entry, account)]
         if kept:
             reason = "not given away, since they have other names, which may lie in somebody else's folder"
-            raise OSError(errno.EMLINK, reason, _some(kept))
+            raise OSError(errno.EMLINK, reason, some(kept))
 
     folders = " ".join(map(str, _folders(site)))
     try:
@@ -39,7 +38,7 @@ def data_owner(site: Site) -> Findings:
         return
     if wrong:
         fix = mend if os.geteuid() == 0 else None  # nobody else may give files away
-        yield failure(f"not of {site.user}: {_some(wrong)}", f"sudo chown -R {site.user}: {folders}", fix)
+        yield failure(f"not of {site.user}: {some(wrong)}", f"sudo chown -R {site.user}: {folders}", fix)
     else:
         yield ok(f"all of {site.user}: {folders}" if folders else "not there yet; the first start makes them")
 
@@ -54,7 +53,7 @@ def data_modes(site: Site) -> Findings:
         return
     if wrong:
         remedy = f"sudo chmod -R u=rwX,go= {folders}"
-        yield failure(f"modes are not 0700 and 0600: {_some(wrong)}", remedy, lambda: _mend_modes(site))
+        yield failure(f"modes are not 0700 and 0600: {some(wrong)}", remedy, lambda: _mend_modes(site))
     else:
         yield ok(f"private: {folders}" if folders else "not there yet; the first start makes them")
 
@@ -167,8 +166,3 @@ def _has_wrong_mode(status: os.stat_result) -> bool:
 
 def _mode(status: os.stat_result) -> int:
     return 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
-
-
-def _some(paths: list[Path]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(map(str, paths[:_SHOWN])) + more

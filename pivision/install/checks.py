@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pivision import doctor, port
-from pivision.doctor import rivals
+from pivision.doctor import checkout, rivals
 from pivision.doctor.report import Line
 from pivision.doctor.site import Site
 from pivision.errors import InstallationFailed
@@ -22,6 +22,15 @@ def require_root() -> None:
         raise InstallationFailed(f"this needs root: sudo {' '.join(sys.orig_argv)}")
     if not Path("/run/systemd/system").is_dir():
         raise InstallationFailed("systemd does not run here; without it, `make run` starts everything in a terminal")
+
+
+def require_own_code(steps: Steps) -> None:
+    """See that nobody but its owner and root can change the code that root runs. Raises InstallationFailed."""
+    if found := _failures(doctor.examine(Site(), [checkout.checkout])):
+        listed = "\n".join(f"  {line.finding.seen}: {line.finding.remedy}" for line in found)
+        if not steps.is_dry_run:
+            raise InstallationFailed(f"others than its owner may change what root would run:\n{listed}")
+        steps.warn(f"refused, since others than its owner may change what root would run:\n{listed}")
 
 
 def require_no_rivals(steps: Steps, *, fix: bool, without_asking: bool) -> None:

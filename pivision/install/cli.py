@@ -68,6 +68,7 @@ def _install(options: argparse.Namespace) -> None:
     from pivision.install import checks, upgrade
 
     installation = _installation(options)
+    checks.require_own_code(installation.steps)
     if not options.on_trial:
         upgrade.refuse_while_undecided()
     checks.require_no_rivals(installation.steps, fix=options.fix, without_asking=options.yes)
@@ -79,12 +80,14 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _upgrade(options: argparse.Namespace) -> None:
-    from pivision.install import upgrade
+    from pivision.install import checks, upgrade
 
     installation = _installation(options)
     if options.back:
         upgrade.back(installation)
-    elif upgrade.upgrade(installation, options.to) and not options.dry_run:
+        return
+    checks.require_own_code(installation.steps)
+    if upgrade.upgrade(installation, options.to) and not options.dry_run:
         installation.bring_models()
         installation.greet()
 

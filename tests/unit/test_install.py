@@ -161,7 +161,9 @@ def test_the_defaults_are_those_of_the_settings() -> None:
 
 def test_the_plain_command_passes_everything_on_and_finds_the_log_of_the_worker(tmp_path: Path) -> None:
     script = tmp_path / "supervisorctl"
-    script.write_text(supervisorctl.text().replace(f"exec {supervisorctl.COMMAND}", "exec printf '<%s>'"))
+    text = supervisorctl.text(account.named("nobody"))
+    assert "runuser -u nobody --" in text
+    script.write_text(text.replace(f"exec $as_user {supervisorctl.COMMAND}", "exec printf '<%s>'"))
     script.chmod(0o755)
 
     def passed_on(*words: str) -> str:
