@@ -10,17 +10,20 @@ _PLAIN_PATH = re.compile(r"/[\w/.,@+-]*")  # letters and digits of every languag
 _FOLDER, _USER = "/home/djg/Projects/PiVision", "djg"  # for whom the committed one is valid as it stands
 
 
-def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: Path) -> str:
-    """The unit, or a drop-in of it, with its user and folders replaced."""
+def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: Path, models_dir: Path) -> str:
+    """The unit, or a drop-in of it, with its user and folders replaced; the models' is named if it lies elsewhere."""
     instead = {
         f"{_FOLDER}/data": str(data_dir),
         f"{_FOLDER}/logs": str(log_dir),
         _FOLDER: str(root),
         _USER: user,
     }  # the longer ones first, since the first that fits is taken
-    return re.sub(
+    text = re.sub(
         "|".join(rf"(?<!\w){re.escape(old)}\b" for old in instead), lambda found: instead[found[0]], committed
     )
+    if models_dir.is_relative_to(root):
+        return text
+    return text.replace(f"\nBindReadOnlyPaths={root}\n", f"\nBindReadOnlyPaths={root} -{models_dir}\n")
 
 
 def fault_of_path(folder: Path) -> str:

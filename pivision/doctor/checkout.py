@@ -10,7 +10,6 @@ from pivision.doctor.finding import Findings, failure, ok, some
 from pivision.doctor.site import Site
 
 _OTHERS = stat.S_IWGRP | stat.S_IWOTH
-_NOT_CODE = ("data", "logs", "run", "models")
 
 
 def checkout(site: Site) -> Findings:
@@ -36,7 +35,7 @@ def checkout(site: Site) -> Findings:
 
 def _code(site: Site) -> Iterator[tuple[Path, os.stat_result]]:
     settings = site.settings
-    left_out = {*(site.project / name for name in _NOT_CODE), settings.data_dir, settings.log_dir, settings.run_dir}
+    left_out = (settings.data_dir, settings.log_dir, settings.models_dir, settings.run_dir, site.project / "run")
     folders = [site.project]
     while folders:
         folder = folders.pop()

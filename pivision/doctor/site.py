@@ -46,6 +46,7 @@ class Settings(NamedTuple):
     supervisor_port: int
     data_dir: Path
     log_dir: Path
+    models_dir: Path
     run_dir: Path
     disk_reserve_bytes: int
 
@@ -75,6 +76,7 @@ class Site:
             "supervisor_port": 9001,
             "data_dir": self.project / "data",
             "log_dir": self.project / "logs",
+            "models_dir": self.project / "models",
             "run_dir": self.project / "run",
             "disk_reserve_bytes": 256 << 20,
         }

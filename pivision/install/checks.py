@@ -12,7 +12,9 @@ from pivision.doctor.site import Site
 from pivision.errors import InstallationFailed
 from pivision.install import unit
 from pivision.install.steps import Steps
+from pivision.install.venv import ROOT
 
+_HOMES = ("/home", "/root", "/run/user")  # ProtectHome= of the unit
 _CHECKS = (rivals.port, rivals.legacy_units, rivals.first_plan_units)
 
 
@@ -22,6 +24,16 @@ def require_root() -> None:
         raise InstallationFailed(f"this needs root: sudo {' '.join(sys.orig_argv)}")
     if not Path("/run/systemd/system").is_dir():
         raise InstallationFailed("systemd does not run here; without it, `make run` starts everything in a terminal")
+
+
+def require_visible_python(steps: Steps) -> None:
+    """See that the service, from which homes are hidden, sees the Python that its environment is made of."""
+    prefix = Path(sys.base_prefix)
+    if any(prefix.is_relative_to(home) for home in _HOMES) and not prefix.is_relative_to(ROOT):
+        refusal = f"the service does not see {prefix}: use a Python of the system, make install PYTHON=/usr/bin/python3"
+        if not steps.is_dry_run:
+            raise InstallationFailed(refusal)
+        steps.warn(refusal)
 
 
 def require_own_code(steps: Steps) -> None:

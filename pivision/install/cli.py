@@ -69,6 +69,7 @@ def _install(options: argparse.Namespace) -> None:
 
     installation = _installation(options)
     checks.require_own_code(installation.steps)
+    checks.require_visible_python(installation.steps)
     if not options.on_trial:
         upgrade.refuse_while_undecided()
     checks.require_no_rivals(installation.steps, fix=options.fix, without_asking=options.yes)

@@ -106,9 +106,11 @@ def test_without_root_it_says_what_to_type(clone: Path) -> None:
 
 
 def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_path: Path) -> None:
-    text = substituted(COMMITTED, "vision", Path("/srv/vision/box"), Path("/srv/vision/box/data"), Path("/var/log/box"))
+    root, data, logs, models = map(Path, ("/srv/vision/box", "/srv/vision/box/data", "/var/log/box", "/srv/models"))
+    text = substituted(COMMITTED, "vision", root, data, logs, models)
     assert "djg" not in text
-    assert "ReadWritePaths=-/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nBindPaths=-/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nBindReadOnlyPaths=/srv/vision/box -/srv/models\n" in text
     assert "User=vision\n" in text
     assert "ExecStart=/srv/vision/box/.venv/bin/python -m pivision run --unattended\n" in text
     assert verified(tmp_path, text.replace("/srv/vision/box/.venv/bin/python", "/bin/true"))
@@ -116,12 +118,12 @@ def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_pa
 
 def test_for_the_owner_of_the_committed_unit_it_stays_word_for_word() -> None:
     home = Path("/home/djg/Projects/PiVision")
-    assert substituted(COMMITTED, "djg", home, home / "data", home / "logs") == COMMITTED
+    assert substituted(COMMITTED, "djg", home, home / "data", home / "logs", home / "models") == COMMITTED
 
 
 @pytest.mark.parametrize("name", ["pivision.database", "djgx", "xdjg", "/home/someone/Projects/PiVision2"])
 def test_only_whole_names_are_replaced(name: str) -> None:
-    assert substituted(f"{name} ", "vision", Path("/box"), Path("/d"), Path("/l")) == f"{name} "
+    assert substituted(f"{name} ", "vision", Path("/box"), Path("/d"), Path("/l"), Path("/m")) == f"{name} "
 
 
 def test_what_is_added_is_not_for_systemd_and_tells_what_runs(tmp_path: Path) -> None:
