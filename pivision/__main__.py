@@ -10,10 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from pivision import __version__, doctor
+from pivision import __version__, doctor, privileges
 from pivision.client import cli as client
 from pivision.errors import InvalidRequest, PiVisionError
 from pivision.install import cli as installer
+
+_ROOTS = ("doctor", "install", "upgrade", "uninstall")
+"""The commands that need root's rights; venv sees to it itself, for the owner of the folder."""
+
+
+def _give_up_root() -> None:
+    def data_dir() -> Path:
+        from pivision import config
+
+        return config.load().data_dir
+
+    project = Path(__file__).resolve().parent.parent
+    privileges.give_up_root(privileges.user_of(project, data_dir))
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -151,6 +164,8 @@ def main() -> None:
 
     options = parser.parse_args()
     try:
+        if os.geteuid() == 0 and options.command not in (*_ROOTS, "venv"):
+            _give_up_root()
         options.does(options)
     except PiVisionError as error:
         sys.exit(f"pivision: {error} [{error.code}]\n{error.remedy}")

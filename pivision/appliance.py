@@ -7,6 +7,7 @@ for good when a log folder or a variable is missing.
 import contextlib
 import hashlib
 import os
+import resource
 import secrets
 import sys
 import time
@@ -22,6 +23,7 @@ from pivision.supervision import Supervisor, Unreachable
 
 CONF = ROOT / "conf" / "supervisord.conf"
 _HASTEN_SECONDS = 10.0
+_DESCRIPTORS = 8192  # as in systemd/pivision.service, for 512 connections, streams, and a spool file for each upload
 _RUN_TOKEN = "run"  # noqa: S105  # the name of the token
 
 
@@ -42,6 +44,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
         port.require_free("127.0.0.1", settings.supervisor_port)
         _bring_models(settings)
         _greet(settings)
+    _raise_descriptors()
     environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
     (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
     for file in (deaths.BOOKMARK, deaths.LOG):
@@ -49,6 +52,14 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
     _hasten(settings.run_dir / "supervisor.sock")
     supervisord = Path(sys.executable).with_name("supervisord")
     os.execve(sys.executable, [sys.executable, str(supervisord), "--nodaemon", "-c", str(CONF)], environment)
+
+
+def _raise_descriptors() -> None:
+    """Let every program open as many files as the unit's LimitNOFILE= allows, as far as the terminal lets this one."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(_DESCRIPTORS, hard)
+    if soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def _hasten(socket: Path) -> None:
@@ -89,6 +100,7 @@ def _for_conf(settings: Settings) -> dict[str, str]:
         "PIVISION_TO_JOURNAL": str(
             "JOURNAL_STREAM" in os.environ
         ).lower(),  # systemd sets it when our output goes there
+        "PIVISION_DESCRIPTORS": str(resource.getrlimit(resource.RLIMIT_NOFILE)[0]),
         "PIVISION_WEB_PASSWORD_SHA": _hashed(web_password(settings)),
     }
 

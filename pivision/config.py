@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from pivision import models
+from pivision import memory, models
 from pivision.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,6 +25,7 @@ _PREFIX = "PIVISION_"
 _NOT_SETTINGS = {
     "PIVISION_CLIENT_TOKEN",
     "PIVISION_CONFIG",
+    "PIVISION_DESCRIPTORS",
     "PIVISION_PYTHON",
     "PIVISION_ROOT",
     "PIVISION_TO_JOURNAL",
@@ -103,8 +104,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     max_attempts: Annotated[int, Meta(ge=1, le=100)] = 3  # deaths of a worker until its task is quarantined
     task_deadline_seconds: Seconds = 60.0
-    task_memory_bytes: Annotated[int, Meta(ge=64 << 20, le=1 << 40)] = (
-        1 << 30
+    task_memory_bytes: Annotated[int, Meta(ge=64 << 20, le=1 << 40)] = msgspec.field(
+        default_factory=memory.task_bytes
     )  # on top of what the idle worker has mapped
 
     max_age_days: Annotated[float, Meta(gt=0, le=36500)] = 30.0  # of running time, after a task has finished

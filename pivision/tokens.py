@@ -52,10 +52,6 @@ def create(secrets_dir: Path, name: str, scope: Scope = Scope.ADMIN) -> str:
     content = digest(token) + ("" if scope is Scope.ADMIN else f"\n{scope}\n")
     new.touch(0o600)
     new.write_text(content, encoding="ascii")
-    if os.geteuid() == 0:  # made with sudo, it is for the server all the same
-        owner = secrets_dir.stat()
-        for made in (folder, new):
-            os.chown(made, owner.st_uid, owner.st_gid)
     new.replace(folder / name)
     return token
 

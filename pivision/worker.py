@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pivision import config, doorbell, heartbeat, program, worker_lock
+from pivision import config, doorbell, heartbeat, memory, program, worker_lock
 from pivision.errors import (
     DatabaseBusy,
     DatabaseUnusable,
@@ -225,6 +225,7 @@ class _Beside:
 
 def main() -> None:
     """`python -m pivision.worker NUMBER`, with NUMBER from 1."""
+    memory.go_first()
     try:
         Worker(int(sys.argv[1]), config.load()).run()
     except PiVisionError as error:

@@ -13,7 +13,7 @@ import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from pivision.doctor import machine, models, report, rivals, service, software, storage, traps, unit
+from pivision.doctor import checkout, machine, models, report, rivals, service, software, storage, traps, unit
 from pivision.doctor.finding import Finding, Findings, failure, warning
 from pivision.doctor.report import Line
 from pivision.doctor.site import AS_ROOT, Site
@@ -43,6 +43,7 @@ CHECKS: tuple[Check, ...] = (
     software.opencv,
     software.sqlite,
     models.models,
+    checkout.checkout,
     service.settings,
     service.supervisord,
     unit.unit,

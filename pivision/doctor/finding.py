@@ -1,7 +1,10 @@
 """What a check has found."""
 
 from collections.abc import Callable, Iterable
+from pathlib import Path
 from typing import Literal, NamedTuple
+
+_SHOWN = 3  # of many paths
 
 State = Literal["ok", "warning", "failure"]
 
@@ -32,3 +35,9 @@ def warning(seen: str, remedy: str, fix: Callable[[], object] | None = None) -> 
 def failure(seen: str, remedy: str, fix: Callable[[], object] | None = None) -> Finding:
     """PiVision does not run with it, or will not come back by itself one day."""
     return Finding("failure", seen, remedy, fix)
+
+
+def some(paths: list[Path]) -> str:
+    """Return the first of these paths and the number of the others, for people."""
+    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
+    return ", ".join(map(str, paths[:_SHOWN])) + more

@@ -22,7 +22,8 @@ def faults(site: Site, unit: UnitFile) -> Iterator[str]:
     """What keeps the program from its folders, in a sentence each."""
     home = _setting(unit, "ProtectHome")
     project = unit.value("Service", "WorkingDirectory", str(site.project)).removeprefix("-")
-    if home in ("yes", "tmpfs") and any(Path(project).is_relative_to(folder) for folder in _HOMES):
+    is_shown = home == "tmpfs" and any(Path(project).is_relative_to(path) for path in _binds(unit))
+    if home in ("yes", "tmpfs") and not is_shown and any(Path(project).is_relative_to(folder) for folder in _HOMES):
         yield f"ProtectHome={home} hides {project} from it"
         return
     for entry in unit.words("Service", "ReadWritePaths"):
@@ -43,6 +44,12 @@ def _setting(unit: UnitFile, name: str) -> str:
     return "yes" if value in _YES else value
 
 
+def _binds(unit: UnitFile, *keys: str) -> list[str]:
+    """Where BindPaths= and BindReadOnlyPaths= show a folder: SOURCE, or SOURCE:TARGET:OPTIONS."""
+    words = [word for key in keys or ("BindPaths", "BindReadOnlyPaths") for word in unit.words("Service", key)]
+    return [(word.lstrip("-").split(":") * 2)[1 if ":" in word else 0] for word in words]
+
+
 def _needed(site: Site, project: str) -> Iterator[Path]:
     """The folders that PiVision writes to: those of the unit's own project where they are inside of ours."""
     for folder in (site.settings.data_dir, site.settings.log_dir, site.settings.run_dir):
@@ -53,12 +60,13 @@ def _needed(site: Site, project: str) -> Iterator[Path]:
 def _places(unit: UnitFile) -> dict[Path, bool]:
     """Which folders are writable; what is below one is like it, unless it stands here itself."""
     read_only = [*_READ_ONLY_SYSTEM.get(_setting(unit, "ProtectSystem"), ())]
-    if _setting(unit, "ProtectHome") == "read-only":
+    if _setting(unit, "ProtectHome") in ("read-only", "tmpfs"):
         read_only += _HOMES
     writable = [*(["/tmp", "/var/tmp"] if _setting(unit, "PrivateTmp") == "yes" else [])]  # noqa: S108  # names only
     for key, parent in _OWN_FOLDERS.items():
         writable += [f"{parent}/{name}" for name in unit.words("Service", key)]
-    read_only += unit.words("Service", "ReadOnlyPaths")
+    read_only += [*unit.words("Service", "ReadOnlyPaths"), *_binds(unit, "BindReadOnlyPaths")]
+    writable += _binds(unit, "BindPaths")
     writable += [
         path for path in unit.words("Service", "ReadWritePaths") if Path(path).suffix not in _DATABASE_SUFFIXES
     ]

@@ -1,7 +1,7 @@
 """The appliance as a whole: its settings, and whether supervisord answers."""
 
 from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import ACTIVE, AS_ROOT, INSTALL, UNIT, NoAnswer, Site
+from pivision.doctor.site import ACTIVE, AS_ROOT, INSTALL, UNIT, NoAnswer, Site, as_its_user
 from pivision.supervision import Supervisor, Unreachable
 
 _ANSWER_SECONDS = 5.0
@@ -21,6 +21,7 @@ def settings(site: Site) -> Findings:
     yield ok(f"valid; port {site.settings.port}, data in {site.settings.data_dir}")
 
 
+@as_its_user
 def supervisord(site: Site) -> Findings:
     """Whether the service runs, and whether supervisord answers and has all programs running."""
     (state,) = site.active_states(UNIT) or ["inactive"]

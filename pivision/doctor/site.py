@@ -1,5 +1,7 @@
 """What is examined: the project's folder, the system below a root folder, and the settings that hold there."""
 
+import contextlib
+import functools
 import json
 import os
 import pwd
@@ -7,13 +9,17 @@ import shlex
 import signal
 import subprocess
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from pivision import privileges
 from pivision.doctor import unit_file
+from pivision.doctor.finding import Finding, Findings
 from pivision.doctor.unit_file import UnitFile
+from pivision.privileges import User
 
 PROJECT = Path(__file__).resolve().parent.parent.parent
 UNIT = "pivision.service"
@@ -40,6 +46,7 @@ class Settings(NamedTuple):
     supervisor_port: int
     data_dir: Path
     log_dir: Path
+    models_dir: Path
     run_dir: Path
     disk_reserve_bytes: int
 
@@ -69,6 +76,7 @@ class Site:
             "supervisor_port": 9001,
             "data_dir": self.project / "data",
             "log_dir": self.project / "logs",
+            "models_dir": self.project / "models",
             "run_dir": self.project / "run",
             "disk_reserve_bytes": 256 << 20,
         }
@@ -79,8 +87,16 @@ class Site:
 
     @cached_property
     def user(self) -> str:
-        """Whose PiVision is: the unit's user, or the owner of the project's folder."""
-        return (self.unit and self.unit.value("Service", "User")) or owner_name(self.project.stat().st_uid)
+        """Whose PiVision is: the unit's user, else the folder's owner, or of the data where that is root's."""
+        return (self.unit and self.unit.value("Service", "User")) or self.account.pw_name
+
+    @cached_property
+    def account(self) -> User:
+        """The user as whom root looks into the folders of PiVision: that of the installed unit, else their owner."""
+        with contextlib.suppress(KeyError):
+            if self.unit and self.root == Path("/") and not self.unit_path:  # not of another system, or of any file
+                return pwd.getpwnam(self.unit.value("Service", "User"))
+        return privileges.user_of(self.project, self._data_dir_without_packages)
 
     @property
     def python(self) -> Path:
@@ -99,16 +115,20 @@ class Site:
         """
         if not self.python.exists():
             raise NoAnswer("not installed yet")
+        account = self.account if os.geteuid() == 0 and self.account.pw_uid != 0 else None
         command = [str(self.python), "-B", "-m", "pivision.probe", question, *arguments]
         try:
             probe = subprocess.run(
                 command,
                 cwd=self.project,
-                env={**os.environ, **self._unit_environment()},
+                env={**(privileges.environment(account) if account else os.environ), **self._unit_environment()},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
                 timeout=timeout_seconds,
+                user=account.pw_uid if account else None,
+                group=account.pw_gid if account else None,
+                extra_groups=privileges.groups(account) if account else None,
             )
         except subprocess.TimeoutExpired:
             raise NoAnswer(f"no answer within {timeout_seconds:g} s") from None
@@ -155,6 +175,9 @@ class Site:
             in_file = {}
         return {**{f"PIVISION_{name.upper()}": value for name, value in in_file.items()}, **environment}
 
+    def _data_dir_without_packages(self) -> Path:
+        return self.project / str(self._settings_without_packages().get("PIVISION_DATA_DIR", "data"))
+
     def _converted(self, value: object, default: int | Path) -> int | Path:
         try:
             if value is None:
@@ -164,12 +187,16 @@ class Site:
             return default
 
 
-def owner_name(uid: int) -> str:
-    """The user's name, or the number of one that has no name here."""
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
+def as_its_user(check: Callable[[Site], Findings]) -> Callable[[Site], Findings]:
+    """Let a check that looks into PiVision's folders do so as their user, when root calls it. It can offer no fix."""
+
+    @functools.wraps(check)
+    def looked(site: Site) -> Findings:
+        _ = site.settings, site.unit  # read once, and not in each child
+        found = privileges.as_user(site.account, lambda: [finding[:3] for finding in check(site)])
+        return [Finding(*each) for each in found]
+
+    return looked
 
 
 def output(*command: str) -> str:

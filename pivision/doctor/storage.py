@@ -7,30 +7,38 @@ import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from pivision.doctor.finding import Findings, failure, ok, warning
-from pivision.doctor.site import AS_ROOT, INSTALL, NoAnswer, Site
+from pivision import privileges
+from pivision.doctor.finding import Finding, Findings, failure, ok, some, warning
+from pivision.doctor.site import AS_ROOT, INSTALL, NoAnswer, Site, as_its_user
 
 _DATABASE_SECONDS = 120.0  # quick_check reads all of it, from an SD card
 _FEW_INODES = 1000
-_SHOWN = 3  # of the paths that are wrong
 
 Judge = Callable[[os.stat_result], bool]
 
 
 def data_owner(site: Site) -> Findings:
     """Whether the data and log folders belong, with all that is in them, to the user that PiVision runs as."""
-    account = pwd.getpwnam(site.user)
+    account = _wanted(site)
 
     def is_wrong(status: os.stat_result) -> bool:
         return status.st_uid != account.pw_uid
 
     def mend() -> None:
-        _mend(site, is_wrong, lambda path, _: os.chown(path, account.pw_uid, account.pw_gid))
+        kept = [path for path, status, entry in _wrong(site, is_wrong) if not privileges.give(entry, account)]
+        if kept:
+            reason = "not given away, since they have other names, which may lie in somebody else's folder"
+            raise OSError(errno.EMLINK, reason, some(kept))
 
     folders = " ".join(map(str, _folders(site)))
-    if wrong := _paths(site, is_wrong):
+    try:
+        wrong = _paths(site, is_wrong)
+    except privileges.ForeignLink as error:
+        yield _led_astray(error)
+        return
+    if wrong:
         fix = mend if os.geteuid() == 0 else None  # nobody else may give files away
-        yield failure(f"not of {site.user}: {_some(wrong)}", f"sudo chown -R {site.user}: {folders}", fix)
+        yield failure(f"not of {site.user}: {some(wrong)}", f"sudo chown -R {site.user}: {folders}", fix)
     else:
         yield ok(f"all of {site.user}: {folders}" if folders else "not there yet; the first start makes them")
 
@@ -38,13 +46,19 @@ def data_owner(site: Site) -> Findings:
 def data_modes(site: Site) -> Findings:
     """Whether nobody else can read the data and the logs, and their owner can write them."""
     folders = " ".join(map(str, _folders(site)))
-    if wrong := _paths(site, _has_wrong_mode):
+    try:
+        wrong = _paths(site, _has_wrong_mode)
+    except privileges.ForeignLink as error:
+        yield _led_astray(error)
+        return
+    if wrong:
         remedy = f"sudo chmod -R u=rwX,go= {folders}"
-        yield failure(f"modes are not 0700 and 0600: {_some(wrong)}", remedy, lambda: _mend_modes(site))
+        yield failure(f"modes are not 0700 and 0600: {some(wrong)}", remedy, lambda: _mend_modes(site))
     else:
         yield ok(f"private: {folders}" if folders else "not there yet; the first start makes them")
 
 
+@as_its_user
 def database(site: Site) -> Findings:
     """Whether the database is ours and in order (SQLite's quick_check); a running appliance goes on meanwhile."""
     file = site.settings.data_dir / "pivision.db"
@@ -63,6 +77,7 @@ def database(site: Site) -> Findings:
         yield failure(f"{file}: {'; '.join(faults)}", remedy) if faults else ok(f"{file}: in order")
 
 
+@as_its_user
 def free_space(site: Site) -> Findings:
     """Whether the disk has room for more than the reserve, and inodes."""
     folder = _nearest(site.settings.data_dir)
@@ -80,6 +95,7 @@ def free_space(site: Site) -> Findings:
         yield failure(f"{disk.f_favail} inodes free at {folder}: no more files can be made", remedy)
 
 
+@as_its_user
 def filesystem(site: Site) -> Findings:
     """Whether the disk can be written, and knows files without a name (O_TMPFILE), which a crash leaves nothing of."""
     folder = _nearest(site.settings.data_dir)
@@ -107,38 +123,39 @@ def _nearest(folder: Path) -> Path:
     return next(path for path in (folder, *folder.parents) if path.is_dir())
 
 
+def _wanted(site: Site) -> privileges.User:
+    """Raises KeyError when the unit names a user who is not there."""
+    return site.account if site.user == site.account.pw_name else pwd.getpwnam(site.user)
+
+
+def _led_astray(error: privileges.ForeignLink) -> Finding:
+    return warning(f"not checked: {error.filename}: {error.strerror}", "let data_dir or log_dir name its target")
+
+
 def _folders(site: Site) -> list[Path]:
-    return [folder.resolve() for folder in (site.settings.data_dir, site.settings.log_dir) if folder.is_dir()]
+    return [folder for folder in (site.settings.data_dir, site.settings.log_dir) if folder.is_dir()]
 
 
-def _entries(site: Site) -> Iterator[tuple[Path, int]]:
-    """Each folder and file, with a descriptor that no symbolic link can lead elsewhere, and that opens nothing."""
+def _wrong(site: Site, is_wrong: Judge) -> Iterator[tuple[Path, os.stat_result, int]]:
+    """Each folder and file that is wrong, with a descriptor of it. Raises OSError, for others' links as well."""
     for folder in _folders(site):
-        for path, _, names, folder_fd in os.fwalk(folder, onerror=_raise_unless_gone):
-            yield Path(path), folder_fd
-            for name in names:
-                try:
-                    descriptor = os.open(name, os.O_PATH | os.O_NOFOLLOW, dir_fd=folder_fd)
-                except FileNotFoundError:  # the appliance removes files meanwhile
-                    continue
-                try:
-                    yield Path(path, name), descriptor
-                finally:
-                    os.close(descriptor)
+        for path, descriptor in privileges.entries(folder):
+            if is_wrong(status := os.fstat(descriptor)):
+                yield path, status, descriptor
 
 
 def _paths(site: Site, is_wrong: Judge) -> list[Path]:
-    return [path for path, descriptor in _entries(site) if is_wrong(os.fstat(descriptor))]
-
-
-def _mend(site: Site, is_wrong: Judge, change: Callable[[str, os.stat_result], None]) -> None:
-    for _, descriptor in _entries(site):
-        if is_wrong(status := os.fstat(descriptor)):
-            change(f"/proc/self/fd/{descriptor}", status)
+    return [path for path, _, _ in _wrong(site, is_wrong)]
 
 
 def _mend_modes(site: Site) -> None:
-    _mend(site, _has_wrong_mode, lambda path, status: Path(path).chmod(_mode(status)))
+    """As the user, who may do so to his own files and to no others."""
+
+    def mend() -> None:
+        for _, status, descriptor in _wrong(site, _has_wrong_mode):
+            Path(f"/proc/self/fd/{descriptor}").chmod(_mode(status))
+
+    privileges.as_user(site.account, mend)
 
 
 def _has_wrong_mode(status: os.stat_result) -> bool:
@@ -149,13 +166,3 @@ def _has_wrong_mode(status: os.stat_result) -> bool:
 
 def _mode(status: os.stat_result) -> int:
     return 0o700 if stat.S_ISDIR(status.st_mode) else 0o600
-
-
-def _some(paths: list[Path]) -> str:
-    more = f" and {len(paths) - _SHOWN} more" if len(paths) > _SHOWN else ""
-    return ", ".join(map(str, paths[:_SHOWN])) + more
-
-
-def _raise_unless_gone(error: OSError) -> None:
-    if not isinstance(error, FileNotFoundError):
-        raise error

@@ -15,7 +15,8 @@ def expected(site: Site) -> str:
     """The unit that this checkout would install: the committed one, for these folders and this user."""
     committed = (site.project / _COMMITTED).read_text(encoding="utf-8")
     settings = site.settings
-    return unit_text.substituted(committed, site.user, site.project, settings.data_dir, settings.log_dir)
+    folders = (folder.resolve() for folder in (settings.data_dir, settings.log_dir, settings.models_dir))
+    return unit_text.substituted(committed, site.user, site.project, *folders)
 
 
 def unit(site: Site) -> Findings:

@@ -6,13 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from pivision import doctor, port
-from pivision.doctor import rivals
+from pivision.doctor import checkout, rivals
 from pivision.doctor.report import Line
 from pivision.doctor.site import Site
 from pivision.errors import InstallationFailed
 from pivision.install import unit
 from pivision.install.steps import Steps
+from pivision.install.venv import ROOT
 
+_HOMES = ("/home", "/root", "/run/user")  # ProtectHome= of the unit
 _CHECKS = (rivals.port, rivals.legacy_units, rivals.first_plan_units)
 
 
@@ -22,6 +24,25 @@ def require_root() -> None:
         raise InstallationFailed(f"this needs root: sudo {' '.join(sys.orig_argv)}")
     if not Path("/run/systemd/system").is_dir():
         raise InstallationFailed("systemd does not run here; without it, `make run` starts everything in a terminal")
+
+
+def require_visible_python(steps: Steps) -> None:
+    """See that the service, from which homes are hidden, sees the Python that its environment is made of."""
+    prefix = Path(sys.base_prefix)
+    if any(prefix.is_relative_to(home) for home in _HOMES) and not prefix.is_relative_to(ROOT):
+        refusal = f"the service does not see {prefix}: use a Python of the system, make install PYTHON=/usr/bin/python3"
+        if not steps.is_dry_run:
+            raise InstallationFailed(refusal)
+        steps.warn(refusal)
+
+
+def require_own_code(steps: Steps) -> None:
+    """See that nobody but its owner and root can change the code that root runs. Raises InstallationFailed."""
+    if found := _failures(doctor.examine(Site(), [checkout.checkout])):
+        listed = "\n".join(f"  {line.finding.seen}: {line.finding.remedy}" for line in found)
+        if not steps.is_dry_run:
+            raise InstallationFailed(f"others than its owner may change what root would run:\n{listed}")
+        steps.warn(f"refused, since others than its owner may change what root would run:\n{listed}")
 
 
 def require_no_rivals(steps: Steps, *, fix: bool, without_asking: bool) -> None:

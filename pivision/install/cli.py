@@ -4,10 +4,13 @@ What does them is imported when one of them runs, since every other command read
 """
 
 import argparse
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from pivision import privileges
 
 if TYPE_CHECKING:
     from pivision.install.service import Installation
@@ -48,6 +51,9 @@ def _venv(options: argparse.Namespace) -> None:
     from pivision.errors import OpencvMissing
     from pivision.install import venv
 
+    if os.geteuid() == 0:
+        status = venv.ROOT.lstat()
+        privileges.give_up_root(privileges.entry(status.st_uid, status.st_gid))
     try:
         parts = venv.wanted()
         folder = venv.ensure(options.requirements or venv.ROOT / "requirements.txt", options.wheels, parts)
@@ -62,6 +68,8 @@ def _install(options: argparse.Namespace) -> None:
     from pivision.install import checks, upgrade
 
     installation = _installation(options)
+    checks.require_own_code(installation.steps)
+    checks.require_visible_python(installation.steps)
     if not options.on_trial:
         upgrade.refuse_while_undecided()
     checks.require_no_rivals(installation.steps, fix=options.fix, without_asking=options.yes)
@@ -73,12 +81,14 @@ def _install(options: argparse.Namespace) -> None:
 
 
 def _upgrade(options: argparse.Namespace) -> None:
-    from pivision.install import upgrade
+    from pivision.install import checks, upgrade
 
     installation = _installation(options)
     if options.back:
         upgrade.back(installation)
-    elif upgrade.upgrade(installation, options.to) and not options.dry_run:
+        return
+    checks.require_own_code(installation.steps)
+    if upgrade.upgrade(installation, options.to) and not options.dry_run:
         installation.bring_models()
         installation.greet()
 

@@ -1,10 +1,12 @@
 """The steps of `install` and `uninstall`, in their order."""
 
 import os
-import shutil
+import re
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from pivision import privileges
 from pivision.errors import InstallationFailed
 from pivision.install import account, apt, checkout, place, serving, supervisorctl, unit, venv
 from pivision.install.account import Command
@@ -12,6 +14,7 @@ from pivision.install.place import Place
 from pivision.install.steps import Steps
 from pivision.install.venv import ROOT
 
+_PLAIN_NAME = re.compile(r"\w[\w.-]*")  # whatever else a unit or a shell would read in its own way
 _SECONDS = 120.0
 _VENV_SECONDS = 3 * 3600.0
 _MODELS_SECONDS = 3600.0  # a slow line; without any, it ends within seconds
@@ -27,6 +30,8 @@ class Installation:
         user = user or unit.installed_user()
         self.user = account.named(user) if user else self.owner
         self.wheels = wheels
+        if not _PLAIN_NAME.fullmatch(self.user.name):
+            raise InstallationFailed(f"user {self.user.name!r}: choose one of letters, digits and . _ - only")
         if self.user.uid == 0:
             raise InstallationFailed(
                 f"{ROOT} belongs to root, whom nothing should run as: name the user with --user NAME"
@@ -100,8 +105,12 @@ class Installation:
         """data/ and logs/, for the service's user alone, and models/, which everybody may read."""
         for folder in (where.data_dir, where.log_dir):
             if not folder.is_dir():
-                self._make_folder(folder, "0700")
+                self._make_folder(folder, 0o700)
             elif folder.stat().st_uid != self.user.uid or folder.stat().st_mode & 0o077:
+                if folder.is_symlink():
+                    raise InstallationFailed(
+                        f"{folder} leads to {folder.resolve()}, which is not {self.user.name}'s alone"
+                    )
                 raise InstallationFailed(
                     f"{folder} must be {self.user.name}'s alone: sudo chown -R {self.user.name}: {folder}"
                     f" && sudo chmod -R go= {folder}"
@@ -111,7 +120,7 @@ class Installation:
         if where.models_dir.is_dir():
             self.steps.already(f"folder {where.models_dir}")
         else:
-            self._make_folder(where.models_dir, "0755")
+            self._make_folder(where.models_dir, 0o755)
 
     def make_secrets(self, where: Place) -> None:
         """The owner's access token and the web page's password; both stay as they are once they are there."""
@@ -155,7 +164,7 @@ class Installation:
         """Plain `supervisorctl` for the owner's shell, unless the name is taken."""
         if other := supervisorctl.other(self.user):
             self.steps.warn(f"{other} is another supervisor's and stays; PiVision's is: {supervisorctl.COMMAND}")
-        elif supervisorctl.is_ours() and supervisorctl.FILE.read_text("utf-8") == supervisorctl.text():
+        elif supervisorctl.is_ours() and supervisorctl.FILE.read_text("utf-8") == supervisorctl.text(self.user):
             self.steps.already(f"{supervisorctl.FILE}")
         else:
             self.steps.take(f"write {supervisorctl.FILE}", self._write_supervisorctl)
@@ -210,7 +219,9 @@ class Installation:
         self.steps.take("systemctl daemon-reload", lambda: unit.systemctl(self.root, "daemon-reload"))
         for folder in (where.data_dir, where.log_dir):
             if with_data and folder.is_dir():
-                self.steps.take(f"delete {folder}", partial(shutil.rmtree, folder))
+                self.steps.take(
+                    f"delete {folder}", partial(self._in_folders, partial(privileges.remove_folder, folder))
+                )
             elif folder.is_dir():
                 self.steps.already(f"{folder} stays")
 
@@ -222,10 +233,16 @@ class Installation:
                 raise
             self.steps.warn(f"{error}; OpenCV comes without windows instead")
 
-    def _make_folder(self, folder: Path, mode: str) -> None:
-        owned: Command = ["-o", self.user.name, "-g", str(self.user.gid), folder]
-        make: Command = ["install", "-d", "-m", mode, *owned]
-        self.steps.take(f"folder {folder} for {self.user.name}", partial(self.root.run, make, _SECONDS))
+    def _make_folder(self, folder: Path, mode: int) -> None:
+        what = f"folder {folder} for {self.user.name}"
+        self.steps.take(what, lambda: self._in_folders(partial(privileges.make_folder, folder, mode)))
+
+    def _in_folders(self, change: Callable[[privileges.User], None]) -> None:
+        """Change something where the service's user may write, too."""
+        try:
+            change(privileges.entry(self.user.uid, self.user.gid))
+        except OSError as error:
+            raise InstallationFailed(f"{error.filename}: {error.strerror}") from None
 
     def _put(self, text: str, file: Path) -> bool:
         if unit.is_written(text, file):
@@ -235,7 +252,7 @@ class Installation:
         return True
 
     def _write_supervisorctl(self) -> None:
-        unit.write(supervisorctl.text(), supervisorctl.FILE)
+        unit.write(supervisorctl.text(self.user), supervisorctl.FILE)
         supervisorctl.FILE.chmod(0o755)
 
     def _start(self, verb: str) -> None:
@@ -247,8 +264,8 @@ class Installation:
 
 def give_bytecode_back() -> None:
     """What Python has compiled for root just now shall belong to the owner like the rest of the folder."""
-    owner = account.owner_of(ROOT)
     if os.geteuid() == 0:
-        for path in (ROOT / "pivision").rglob("*"):
-            if path.lstat().st_uid == 0 and "__pycache__" in path.parts:
-                os.chown(path, owner.uid, owner.gid, follow_symlinks=False)
+        owner = account.owner_of(ROOT)
+        for path, descriptor in privileges.entries(ROOT / "pivision"):
+            if "__pycache__" in path.parts and os.fstat(descriptor).st_uid == 0:
+                privileges.give(descriptor, privileges.entry(owner.uid, owner.gid))

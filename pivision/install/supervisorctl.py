@@ -14,8 +14,11 @@ _MARK = "# PiVision's, written by its install"
 _FOLDERS = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-def text() -> str:
-    """The script. supervisord wants group and process where people want the log of `worker`: of the first one."""
+def text(user: Account) -> str:
+    """The script. supervisord wants group and process where people want the log of `worker`: of the first one.
+
+    Typed by root, the code of the environment runs as the service's user all the same.
+    """
     return f"""#!/bin/sh
 {_MARK}: speaks to the supervisord of pivision.service.
 if [ "$1" = tail ]; then
@@ -25,7 +28,9 @@ if [ "$1" = tail ]; then
         set -- "$@" "$word"
     done
 fi
-exec {COMMAND} "$@"
+as_user=
+[ "$(id -u)" = 0 ] && as_user="/usr/sbin/runuser -u {user.name} --"
+exec $as_user {COMMAND} "$@"
 """
 
 

@@ -24,15 +24,15 @@ START_SECONDS = 180.0  # above TimeoutStartSec of the unit
 STOP_SECONDS = 120.0  # above its TimeoutStopSec
 
 _COMMITTED = ROOT / "systemd" / NAME
-_PLAIN_PATH = re.compile(r"[\w/.,@+-]+")  # whatever else would have to be quoted in a unit
 _COMMIT = re.compile(r"^Commit=(.*)$", re.MULTILINE)
 
 
 def rendered(user: str, place: Place, commit: str) -> str:
     """The unit's text for this checkout. Raises InstallationFailed for a folder that cannot stand in a unit."""
-    for folder in (ROOT, place.data_dir, place.log_dir):
-        if not _PLAIN_PATH.fullmatch(str(folder)):
-            raise InstallationFailed(f"{folder}: choose a folder of letters, digits and / . , @ + - _ only")
+    for folder in (ROOT, place.data_dir, place.log_dir, place.models_dir):
+        for each in (folder, folder.resolve()):
+            if fault := unit_text.fault_of_path(each):
+                raise InstallationFailed(fault)
     return adapted(_COMMITTED, user, place) + (
         f"{unit_text.ORIGIN}# Not for systemd: what this was installed from. `upgrade` goes back here when the next\n"
         f"# version does not answer, and other files mean that a restart is due.\nCommit={commit}\nFiles={_digest()}\n"
@@ -41,7 +41,8 @@ def rendered(user: str, place: Place, commit: str) -> str:
 
 def adapted(file: Path, user: str, place: Place) -> str:
     """A committed unit, or drop-in, for this user and these folders."""
-    return unit_text.substituted(file.read_text(encoding="utf-8"), user, ROOT, place.data_dir, place.log_dir)
+    folders = (folder.resolve() for folder in (place.data_dir, place.log_dir, place.models_dir))  # what links lead to
+    return unit_text.substituted(file.read_text(encoding="utf-8"), user, ROOT, *folders)
 
 
 def installed_commit() -> str:

@@ -71,7 +71,6 @@ def make_folder(folder: Path) -> None:
         make_folder(folder.parent)
         folder.mkdir(exist_ok=True)
         folder.chmod(0o755)
-        _give(folder, folder.parent)
 
 
 @contextlib.contextmanager
@@ -139,7 +138,6 @@ def _written(part: Path, pieces: Iterator[source.Piece]) -> Iterator[int]:
 def _opened(part: Path) -> io.FileIO:
     """Without a buffer, whose bytes a full disk would refuse once more when it is closed."""
     descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
-    _give(part, part.parent)
     return io.FileIO(descriptor, "r+b")
 
 
@@ -158,13 +156,6 @@ def _require_room(folder: Path, needed_bytes: int) -> None:
         raise DownloadFailed(
             f"{folder} has room for {megabytes(free_bytes)}, and {megabytes(needed_bytes)} are needed: free some space"
         )
-
-
-def _give(path: Path, like: Path) -> None:
-    """Root leaves nothing of its own in somebody's folder."""
-    if os.geteuid() == 0:
-        status = like.stat()
-        os.chown(path, status.st_uid, status.st_gid, follow_symlinks=False)
 
 
 def _whose(folder: Path) -> str:

@@ -30,6 +30,8 @@ def test_every_setting_is_described_with_its_default(name: str) -> None:
     default = getattr(config.load({"PIVISION_WORKERS": "1"}), name)
     if name == "workers":
         assert row[1] == "cores minus one, at least 1"
+    elif name == "task_memory_bytes":
+        assert row[1] == "a quarter of the memory, 256 MiB to 1 GiB"
     elif isinstance(default, Path):
         assert row[1] == f'`"{default.relative_to(ROOT)}"`'
     elif isinstance(default, str):

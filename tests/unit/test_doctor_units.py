@@ -241,10 +241,14 @@ def test_the_committed_unit_has_no_trap(root: Path) -> None:
         ("User=root", "unit-user", "runs as root"),
         ("User=", "unit-user", "runs as root"),
         ("User=pi", "unit-user", "there is no User=pi"),
-        ("ProtectSystem=strict\nProtectHome=read-only\nReadWritePaths=", "unit-writable-folders", "data is read-only"),
-        ("ProtectSystem=strict\nReadWritePaths=", "unit-writable-folders", "data is read-only"),
+        ("ProtectSystem=strict\nProtectHome=read-only\nBindPaths=", "unit-writable-folders", "data is read-only"),
+        ("ProtectSystem=strict\nBindPaths=", "unit-writable-folders", "data is read-only"),
         ("ProtectHome=yes", "unit-writable-folders", f"ProtectHome=yes hides {PROJECT}"),
-        ("ProtectHome=tmpfs", "unit-writable-folders", f"ProtectHome=tmpfs hides {PROJECT}"),
+        (
+            "ProtectHome=tmpfs\nBindReadOnlyPaths=\nBindPaths=",
+            "unit-writable-folders",
+            f"ProtectHome=tmpfs hides {PROJECT}",
+        ),
         (f"ReadOnlyPaths={PROJECT}/data", "unit-writable-folders", ""),
         ("ReadWritePaths=/srv/none", "unit-writable-folders", "226/NAMESPACE"),
         (f"ReadWritePaths=-{PROJECT}/data/x.db", "unit-writable-folders", "names a database file"),
@@ -256,8 +260,8 @@ def test_the_committed_unit_has_no_trap(root: Path) -> None:
     ],
 )
 def test_each_trap_is_found_in_a_drop_in(root: Path, line: str, check: str, said: str) -> None:
-    if line.startswith("ReadOnlyPaths"):  # stronger than a ReadWritePaths= of the same folder only without it
-        line += "\nReadWritePaths="
+    if line.startswith("ReadOnlyPaths"):  # stronger than a BindPaths= of the same folder only without it
+        line += "\nBindPaths="
     install(root, "pivision.service", COMMITTED)
     folder = root / "etc/systemd/system/pivision.service.d"
     folder.mkdir()

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from pivision import unit_text
 from pivision.config import ROOT, Settings
 from pivision.errors import InstallationFailed
 from pivision.install import account, database, supervisorctl, unit, venv
@@ -105,9 +106,11 @@ def test_without_root_it_says_what_to_type(clone: Path) -> None:
 
 
 def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_path: Path) -> None:
-    text = substituted(COMMITTED, "vision", Path("/srv/vision/box"), Path("/srv/vision/box/data"), Path("/var/log/box"))
+    root, data, logs, models = map(Path, ("/srv/vision/box", "/srv/vision/box/data", "/var/log/box", "/srv/models"))
+    text = substituted(COMMITTED, "vision", root, data, logs, models)
     assert "djg" not in text
-    assert "ReadWritePaths=-/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nBindPaths=-/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nBindReadOnlyPaths=/srv/vision/box -/srv/models\n" in text
     assert "User=vision\n" in text
     assert "ExecStart=/srv/vision/box/.venv/bin/python -m pivision run --unattended\n" in text
     assert verified(tmp_path, text.replace("/srv/vision/box/.venv/bin/python", "/bin/true"))
@@ -115,12 +118,12 @@ def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_pa
 
 def test_for_the_owner_of_the_committed_unit_it_stays_word_for_word() -> None:
     home = Path("/home/djg/Projects/PiVision")
-    assert substituted(COMMITTED, "djg", home, home / "data", home / "logs") == COMMITTED
+    assert substituted(COMMITTED, "djg", home, home / "data", home / "logs", home / "models") == COMMITTED
 
 
 @pytest.mark.parametrize("name", ["pivision.database", "djgx", "xdjg", "/home/someone/Projects/PiVision2"])
 def test_only_whole_names_are_replaced(name: str) -> None:
-    assert substituted(f"{name} ", "vision", Path("/box"), Path("/d"), Path("/l")) == f"{name} "
+    assert substituted(f"{name} ", "vision", Path("/box"), Path("/d"), Path("/l"), Path("/m")) == f"{name} "
 
 
 def test_what_is_added_is_not_for_systemd_and_tells_what_runs(tmp_path: Path) -> None:
@@ -135,6 +138,12 @@ def test_what_is_added_is_not_for_systemd_and_tells_what_runs(tmp_path: Path) ->
 def test_a_folder_that_a_unit_would_read_otherwise_is_refused(folder: str) -> None:
     with pytest.raises(InstallationFailed, match="choose a folder"):
         unit.rendered("nobody", Place(data_dir=Path(folder)), "")
+    assert "choose a folder" in unit_text.fault_of_path(Path(folder))
+
+
+@pytest.mark.parametrize("folder", ["/srv/ab", "/home/jürgen/Фото/PiVision", "/srv/a+b@c,d.e-f_g"])
+def test_a_plain_folder_in_any_language_is_taken(folder: str) -> None:
+    assert unit_text.fault_of_path(Path(folder)) == ""
 
 
 def test_a_unit_is_written_whole_and_seen_to_be_the_same(tmp_path: Path) -> None:
@@ -154,7 +163,9 @@ def test_the_defaults_are_those_of_the_settings() -> None:
 
 def test_the_plain_command_passes_everything_on_and_finds_the_log_of_the_worker(tmp_path: Path) -> None:
     script = tmp_path / "supervisorctl"
-    script.write_text(supervisorctl.text().replace(f"exec {supervisorctl.COMMAND}", "exec printf '<%s>'"))
+    text = supervisorctl.text(account.named("nobody"))
+    assert "runuser -u nobody --" in text
+    script.write_text(text.replace(f"exec $as_user {supervisorctl.COMMAND}", "exec printf '<%s>'"))
     script.chmod(0o755)
 
     def passed_on(*words: str) -> str:

@@ -429,15 +429,6 @@ def test_a_disk_without_room_is_not_filled_up(serve: Callable[..., Server], ther
     assert server.seen == []
 
 
-def test_root_leaves_nothing_of_its_own_in_somebodys_folder(serve: Callable[..., Server], tmp_path: Path) -> None:
-    folder = tmp_path / "models" / "below"
-    folder.parent.mkdir()
-    owner = 65534 if os.geteuid() == 0 else os.geteuid()
-    os.chown(folder.parent, owner, -1)
-    install(folder, serve(whole).url)
-    assert [path.stat().st_uid for path in (folder, folder / FILE)] == [owner, owner]
-
-
 def test_a_link_in_the_way_leads_nowhere(serve: Callable[..., Server], there: Path, tmp_path: Path) -> None:
     (tmp_path / "precious").write_bytes(b"precious")
     (there / f"{FILE}.part").symlink_to(tmp_path / "precious")

@@ -72,7 +72,7 @@ def test_systemd_has_no_word_against_it(owners_machine: Path) -> None:
 
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd: sudo apt install systemd")
 def test_it_is_locked_in() -> None:
-    done = analyze("security", "--offline=true", "--no-pager", "--threshold=25", str(UNIT))  # tenths
+    done = analyze("security", "--offline=true", "--no-pager", "--threshold=18", str(UNIT))  # tenths
     assert done.returncode == 0, done.stdout
 
 
