@@ -22,7 +22,7 @@ from pivision.api.pictures import TaskDrawing, TaskImage, TaskPreview
 from pivision.api.readiness import Alive, NotReady, Opening, Ready
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
-from pivision.api.session import Session, SignInByAddress
+from pivision.api.session import Session
 from pivision.api.system import System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
@@ -43,9 +43,13 @@ def create_app(
     feed: Feed,
     hour: LastHour,
     ring_workers: Callable[[], None],
+    access: Access | None = None,
 ) -> App:
-    """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    access, registry = Access(settings), new_registry()
+    """Put the addresses together. `ring_workers` is called when there is a new task in the queue.
+
+    `access` is that of the application that was served before the database was open, with what it has counted.
+    """
+    access, registry = access or Access(settings), new_registry()
     app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
     form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
@@ -81,9 +85,9 @@ def create_app(
     return app
 
 
-def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
+def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError], access: Access) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings, Access(settings), new_registry())
+    app = _create(settings, access, new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
     app.add_sink(Opening(obstacle), r"/(metrics|openapi\.json|docs)")
@@ -95,7 +99,6 @@ def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> 
         RequestMeter(registry),
         SafeHeaders(),
         HostCheck(settings.known_hosts),
-        SignInByAddress(access),
         TokenGuard(access),
     ]
     app = App(middleware=gates)

@@ -20,6 +20,7 @@ from pivision.errors import (
     HostUnknown,
     InvalidRequest,
     PiVisionError,
+    SessionsUnavailable,
     TooManyAttempts,
     Unauthorized,
     UploadTooLarge,
@@ -47,6 +48,7 @@ ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (
     Forbidden,
     CrossSite,
     TooManyAttempts,
+    SessionsUnavailable,
     DatabaseBusy,
     *ERRORS_OF_OPENING,
 )
