@@ -19,6 +19,7 @@ from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage, TaskPreview
+from pivision.api.queries import QueryCheck
 from pivision.api.readiness import Alive, NotReady, Opening, Ready
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
@@ -31,8 +32,6 @@ from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.models import Models
 from pivision.store import Store
-
-_MULTIPART_PARTS_LIMIT = 16
 
 
 def create_app(
@@ -52,8 +51,6 @@ def create_app(
     access, registry = access or Access(settings), new_registry()
     app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
-    form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
-    form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
 
     models = Models(settings.models_dir)
     uploads = Uploads(images, settings.max_upload_bytes)
@@ -99,6 +96,7 @@ def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> 
         RequestMeter(registry),
         SafeHeaders(),
         HostCheck(settings.known_hosts),
+        QueryCheck(),
         TokenGuard(access),
     ]
     app = App(middleware=gates)

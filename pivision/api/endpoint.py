@@ -63,6 +63,7 @@ class Parameter(msgspec.Struct, frozen=True):
     description: str
     place: Literal["query", "path", "header"] = "query"
     example: Any = None
+    may_repeat: bool = False  # in the query: each counts
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -116,7 +117,7 @@ def described(
     return attach
 
 
-def of(responder: Callable[..., None]) -> Endpoint | None:
-    """What was attached; None if nothing was."""
+def of(responder: Callable[..., None] | None) -> Endpoint | None:
+    """What was attached; None if nothing was, or there is no responder."""
     found: Endpoint | None = getattr(responder, _ATTRIBUTE, None)
     return found
