@@ -9,6 +9,7 @@ from typing import Annotated
 import falcon
 from msgspec import Meta
 
+from pivision import suggestion
 from pivision.api.endpoint import HTML, UNCHANGED, Answer, Content, Parameter, described
 from pivision.api.headers import is_unchanged
 from pivision.errors import NotFound
@@ -91,7 +92,7 @@ class WebFile:
         """One file of those that were there at the start; no path is made of the name."""
         file = self._files.get(name)
         if file is None:
-            raise NotFound(f"the dashboard has no file {name!r}")
+            raise NotFound(f"the dashboard has no file {name[:80]!r}{suggestion.for_name(name, self._files)}")
         file.send(req, resp)
 
     on_head = on_get

@@ -1,6 +1,5 @@
 """/v1/tasks: make tasks, read, cancel and retry them."""
 
-import math
 import re
 from collections.abc import Callable
 from typing import Annotated, Any
@@ -134,9 +133,10 @@ class Tasks:
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Make a task of the picture and its operations; with `?wait=SECONDS`, answer when it has finished."""
-        wait_seconds = req.get_param_as_float("wait", min_value=0, max_value=self._max_wait_seconds, default=0.0)
-        if not math.isfinite(wait_seconds):
-            raise InvalidRequest("`wait` must be a number of seconds")
+        wait_seconds = req.get_param_as_float("wait", default=0.0)
+        if not 0 <= wait_seconds <= self._max_wait_seconds:  # nor is it a number that is none
+            longest = f"{self._max_wait_seconds:g} (max_wait_seconds)"
+            raise InvalidRequest(f"`wait` must be a number of seconds from 0 to {longest}, not {wait_seconds:g}")
         if not wait_seconds:
             task = self._create(req, resp)
         else:

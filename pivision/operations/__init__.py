@@ -5,6 +5,9 @@ are pixels of the upright image, with the origin at its top left corner. No Open
 this.
 """
 
+import re
+from typing import Any
+
 import msgspec
 
 from pivision import suggestion
@@ -114,7 +117,7 @@ def _calls_of_json(text: bytes) -> list[_AnyCall]:
     try:
         entries = msgspec.json.decode(text, type=list[str | _AnyCall])
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"`operations`: {error}") from None
+        raise InvalidRequest(f"`operations`: {error}; an entry is a name, or has `name` and `params`") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"`operations`: {error}") from None
     return [_AnyCall(entry) if isinstance(entry, str) else entry for entry in entries]
@@ -124,8 +127,35 @@ def _checked(call: _AnyCall) -> OperationCall:
     operation = OPERATIONS.get(call.name)
     if operation is None:
         raise UnknownOperation(no_such(call.name))
+    known = [field.encode_name for field in msgspec.structs.fields(operation.params)]
+    for name in call.params:
+        if name not in known:
+            there = f"there are: {', '.join(known)}" if known else "there is none"
+            hint = suggestion.for_name(name, known)
+            raise InvalidParameter(f"operation {call.name!r} has no parameter {name[:80]!r}; {there}{hint}")
     try:
         params = msgspec.json.decode(msgspec.json.encode(call.params), type=operation.params)
     except msgspec.ValidationError as error:
-        raise InvalidParameter(f"operation {call.name!r}: {error}") from None
+        raise InvalidParameter(f"operation {call.name!r}: {error}{_choice(operation, str(error))}") from None
     return OperationCall(call.name, params)
+
+
+def _choice(operation: Operation, complaint: str) -> str:
+    """Return what can be chosen from, behind a complaint of msgspec about a word that is none of these."""
+    at = re.search(r"^Invalid enum value.* at `\$\.(\w+)", complaint)
+    if not at:
+        return ""
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(operation.params)))
+    words: list[str] = []
+
+    def collect(each: Any) -> None:
+        for value in each.values() if isinstance(each, dict) else each:
+            if isinstance(value, dict | list):
+                collect(value)
+            elif isinstance(value, str) and value.startswith("#/$defs/"):
+                collect(schema["$defs"][value.removeprefix("#/$defs/")])
+        if isinstance(each, dict):
+            words.extend(map(str, each.get("enum", ())))
+
+    collect(schema["$defs"][operation.params.__name__]["properties"][at[1]])
+    return f"; it is one of {', '.join(words)}"
