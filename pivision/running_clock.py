@@ -3,7 +3,6 @@
 The store has one of its own in the database (`tick`); this one serves what must work while the database does not.
 """
 
-import contextlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -26,25 +25,26 @@ class RunningClock:
 
     def seconds(self) -> float:
         """Return the running time now. Raises OSError when the file is there but cannot be read."""
-        if self._offset_seconds is None:
-            self._offset_seconds = self._read_offset()
+        if self._offset_seconds is not None:
+            return self._offset_seconds + self._boottime()
+        try:
+            content = self._file.read_text(encoding="ascii", errors="replace")
+        except FileNotFoundError:  # there is none yet; or its folder is gone, and health will restore it
+            return self._boottime()
+        self._offset_seconds = self._offset(content)
         return self._offset_seconds + self._boottime()
 
     def save(self) -> float:
         """Make the running time durable, so that no later reading is before it; return it. Raises OSError."""
-        now = self.seconds()
-        line = f"{self._boot_id()} {int(self._boottime())} {int(now)}\n"
-        program.write_durably(self._file, line.encode("ascii"))
+        now, boottime = self.seconds(), self._boottime()
+        program.write_durably(self._file, f"{self._boot_id()} {int(boottime)} {int(now)}\n".encode("ascii"))
         return now
 
-    def _read_offset(self) -> float:
-        content = ""
-        with contextlib.suppress(FileNotFoundError):
-            content = self._file.read_text(encoding="ascii", errors="replace")
+    def _offset(self, content: str) -> float:
         try:
             boot_id, boottime, running = content.split()
             seconds_then, boottime_then = int(running), int(boottime)
-        except ValueError:  # there is none yet, or it is damaged
+        except ValueError:  # damaged
             return 0.0
         # Within one boot both went on alike. A new boot adds what it has been up so far: none of that was counted.
         return float(seconds_then - (boottime_then if boot_id == self._boot_id() else 0))

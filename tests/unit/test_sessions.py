@@ -131,6 +131,19 @@ def test_what_has_ended_is_removed_and_nothing_else(tmp_path: Path, machine: Mac
     assert machine.sessions.find(kept) == phone
 
 
+def test_secrets_that_come_back_bring_their_sessions_back(tmp_path: Path) -> None:
+    secrets_dir = tmp_path / "secrets"
+    machine = Machine(secrets_dir)
+    machine.up_seconds = 3000.0
+    cookie = machine.sessions.create(phone := token(secrets_dir))
+    machine.reboot()
+    secrets_dir.rename(tmp_path / "away")
+    assert machine.sessions.find(cookie) is None
+    (tmp_path / "away").rename(secrets_dir)
+    machine.sessions.tend()
+    assert machine.sessions.find(cookie) == phone
+
+
 @pytest.mark.parametrize("content", ["", "x", "boot-1 5", "boot-1 nan nan", "boot-1 inf inf", "boot-2 x 5"])
 def test_without_its_clock_a_session_does_not_last_for_ever(tmp_path: Path, machine: Machine, content: str) -> None:
     machine.up_seconds = LONGEST_SECONDS * 2
