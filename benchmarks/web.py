@@ -77,6 +77,8 @@ def _dashboard(browser: Browser, box: Box) -> Iterator[Page]:
         page = context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         page.goto(f"http://127.0.0.1:{box.port}/?token={box.token}")
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("search").wait_for()
         page.wait_for_load_state("load")
         yield page
     finally:
@@ -90,6 +92,7 @@ def _weight(browser: Browser, box: Box) -> tuple[float, int]:
         page = context.new_page()
         page.on("response", lambda response: own.append(response) if "/v1/" not in response.url else None)
         page.goto(f"http://127.0.0.1:{box.port}/?token={box.token}")
+        page.get_by_role("button", name="Sign in").click()
         page.wait_for_load_state("load")
         page.wait_for_timeout(SETTLE_SECONDS * 1000)
         sizes = [sum(response.request.sizes()[key] for key in ("responseBodySize",)) for response in own]

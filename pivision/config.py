@@ -41,6 +41,7 @@ _MODEL_USERS = (*models.OPERATIONS, "text")
 _MIRROR_SCHEMES = ("http", "https", "file")
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
+SessionDays = Annotated[float, Meta(gt=0, le=365)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
 
 
@@ -72,6 +73,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     supervisor_port: Port = 9001  # supervisord's web page, on 127.0.0.1 only
     auth: Literal["token", "none"] = "token"  # "none" lets everybody on the network in
     host_names: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._, -]*$")] = ""  # what else it is called, with commas
+
+    session_idle_days: SessionDays = 14.0  # of running time without a request, then a browser must sign in again
+    session_days: SessionDays = 30.0  # of running time after the sign-in, at the latest
 
     data_dir: Path = ROOT / "data"  # the database and the images: what must not be lost
     log_dir: Path = ROOT / "logs"

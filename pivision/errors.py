@@ -42,7 +42,7 @@ class InvalidRequest(PiVisionError):
     """The request is not what this address takes."""
 
     code, status = "invalid-request", 400
-    remedy = "Compare the request with docs/api.md."
+    remedy = "Compare the request with /docs on this box, which lists every address and all that it takes."
 
 
 class InvalidJson(PiVisionError):
@@ -77,7 +77,7 @@ class NotFound(PiVisionError):
     """There is nothing at this address."""
 
     code, status = "not-found", 404
-    remedy = "The addresses are listed in docs/api.md."
+    remedy = "Use one of the addresses that /docs on this box lists."
 
 
 class TaskNotFound(PiVisionError):
@@ -98,7 +98,7 @@ class TaskStateConflict(PiVisionError):
     """The task's state does not allow this."""
 
     code, status = "task-state-conflict", 409
-    remedy = "Read the task's state; docs/state_machine.md shows what is possible from there."
+    remedy = "Read the task's state with GET /v1/tasks/ID; the detail names the states from which this is possible."
 
 
 class ModelMissing(PiVisionError):
@@ -258,6 +258,15 @@ class DatabaseUnusable(PiVisionError):
     remedy = "It is tried again by itself; if it lasts, look at what the detail names. docs/recovery.md tells more."
 
 
+class SessionsUnavailable(PiVisionError):
+    """The files of the sessions cannot be read or written right now."""
+
+    code, status, retryable = "sessions-unavailable", 503, True
+    remedy = (
+        "Repeat the request a little later, or send a token in the header; if it lasts, check the path in the detail."
+    )
+
+
 class StorageFull(PiVisionError):
     """The disk has no room for this above the reserve."""
 
@@ -386,7 +395,7 @@ class ServerRefused(PiVisionError):
     """The box has refused the request."""
 
     code = "server-refused"
-    remedy = "Do what the detail says; docs/api.md lists each code."
+    remedy = "Do what the detail says; /docs on the box lists what each address takes and answers."
 
     def __init__(self, detail: str = "", problem_code: str = "", pause_seconds: float | None = None) -> None:
         super().__init__(detail)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pivision import config, doorbell, program
 from pivision.api.app import create_app, create_opening_app
+from pivision.api.auth import Access
 from pivision.api.feed import Feed
 from pivision.api.last_hour import LastHour
 from pivision.api.waiting import Waiting
@@ -37,7 +38,8 @@ class Application:
         self._feed = feed
         self._ring_workers = ring_workers
         self._obstacle: PiVisionError = DatabaseRecovering()
-        self._app = create_opening_app(settings, lambda: self._obstacle)
+        self.access = Access(settings)  # one for both: what it counts must not begin again with the second
+        self._app = create_opening_app(settings, lambda: self._obstacle, self.access)
         self.is_open = threading.Event()
         self.damage = ""
         self._log = logging.getLogger("server")
@@ -60,7 +62,9 @@ class Application:
             gate, store, images = until_open(self._settings, self._note, lambda: None)
             hour = LastHour(store)
             threading.Thread(target=hour.keep, daemon=True).start()
-            self._app = create_app(self._settings, store, images, self._waiting, self._feed, hour, self._ring_workers)
+            self._app = create_app(
+                self._settings, store, images, self._waiting, self._feed, hour, self._ring_workers, self.access
+            )
             self.is_open.set()
             self.damage = gate.watch(store)
             self._log.error("the server ends, so that the database is recovered: %s", self.damage)
@@ -106,6 +110,7 @@ def serve(settings: config.Settings) -> None:
     server = http_server(application, settings)
     # The port came first: a server that finds it held must fail before it has opened anything.
     threading.Thread(target=application.open, daemon=True).start()
+    threading.Thread(target=application.access.sessions.keep_tending, daemon=True).start()
     application.is_open.wait(_OPENING_SECONDS)
     threading.Thread(target=listen, daemon=True).start()
     signal.signal(signal.SIGTERM, stop)

@@ -20,10 +20,11 @@ from pivision.api.openapi import OpenApi
 from pivision.api.operations import Operations
 from pivision.api.pages import Page, WebFile
 from pivision.api.pictures import TaskDrawing, TaskImage, TaskPreview
+from pivision.api.queries import QueryCheck
 from pivision.api.readiness import Alive, NotReady, Opening, Ready
 from pivision.api.reference import Reference, ReferenceStyle
 from pivision.api.routes import App
-from pivision.api.session import Session, SignInByAddress
+from pivision.api.session import Session
 from pivision.api.system import System
 from pivision.api.uploads import Uploads
 from pivision.api.waiting import Waiting
@@ -32,8 +33,6 @@ from pivision.errors import PiVisionError
 from pivision.images import Images
 from pivision.models import Models
 from pivision.store import Store
-
-_MULTIPART_PARTS_LIMIT = 16
 
 
 def create_app(
@@ -44,13 +43,15 @@ def create_app(
     feed: Feed,
     hour: LastHour,
     ring_workers: Callable[[], None],
+    access: Access | None = None,
 ) -> App:
-    """Put the addresses together. `ring_workers` is called when there is a new task in the queue."""
-    access, registry = Access(settings), new_registry()
+    """Put the addresses together. `ring_workers` is called when there is a new task in the queue.
+
+    `access` is that of the application that was served before the database was open, with what it has counted.
+    """
+    access, registry = access or Access(settings), new_registry()
     app = _create(settings, access, registry)
     app.router_options.converters["id"] = tasks.TaskId
-    form_options = app.req_options.media_handlers[falcon.MEDIA_MULTIPART].parse_options  # type: ignore[attr-defined]
-    form_options.max_body_part_count = _MULTIPART_PARTS_LIMIT
 
     models = Models(settings.models_dir)
     uploads = Uploads(images, settings.max_upload_bytes)
@@ -82,9 +83,9 @@ def create_app(
     return app
 
 
-def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]) -> App:
+def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError], access: Access) -> App:
     """What is served while the database is not open: alive, not ready, and what stands in the way."""
-    app = _create(settings, Access(settings), new_registry())
+    app = _create(settings, access, new_registry())
     app.add_route("/readyz", NotReady(obstacle))
     app.add_sink(Opening(obstacle), "/v1")
     app.add_sink(Opening(obstacle), r"/(metrics|openapi\.json|docs)")
@@ -93,7 +94,7 @@ def create_opening_app(settings: Settings, obstacle: Callable[[], PiVisionError]
 
 def _create(settings: Settings, access: Access, registry: CollectorRegistry) -> App:
     hosts, guard = HostCheck(settings.known_hosts), TokenGuard(access)
-    app = App(middleware=[RequestMeter(registry), SafeHeaders(), Refusals(), hosts, SignInByAddress(access), guard])
+    app = App(middleware=[RequestMeter(registry), SafeHeaders(), Refusals(), hosts, QueryCheck(), guard])
     app.heads = Heads(app, hosts, guard, access, settings.max_upload_bytes)
     app.req_options.strip_url_path_trailing_slash = True
     app.req_options.auto_parse_form_urlencoded = False

@@ -4,11 +4,12 @@ from typing import NamedTuple
 
 import falcon
 
-from pivision import sessions, tokens
+from pivision import tokens
 from pivision.api import deepstack_form
 from pivision.api.slowing import Slowing
 from pivision.config import Settings
 from pivision.errors import CrossSite, Forbidden, Unauthorized
+from pivision.sessions import SECONDS_PER_DAY, Sessions
 from pivision.tokens import Scope, Token
 from pivision.wire.admission import ADMITTED, RECOGNIZE
 
@@ -31,7 +32,12 @@ class Access:
         self.secrets_dir = settings.secrets_dir
         self.is_open = settings.auth == "none"
         self.cookie_name = f"pivision_session_{settings.port}"  # browsers keep no cookies apart by port
-        self._slowing = Slowing()
+        self.sessions = Sessions(
+            settings.secrets_dir,
+            idle_seconds=settings.session_idle_days * SECONDS_PER_DAY,
+            longest_seconds=settings.session_days * SECONDS_PER_DAY,
+        )
+        self._slowing = Slowing(file=settings.secrets_dir / "known-addresses")
 
     def require(self, req: falcon.Request, key: str = "") -> None:
         """Let pass who may make this request by its bearer token, by `key`, or by the cookie.
@@ -56,7 +62,7 @@ class Access:
         for text in given:
             if token := self.token(req, text):
                 return Visitor(token.name, token.scope)
-        if not given and (token := sessions.find(self.secrets_dir, self.cookie(req))):
+        if not given and (token := self.sessions.find(self.cookie(req))):
             return Visitor(token.name, token.scope, may_be_foreign=True)
         raise Unauthorized("this address needs a valid token")
 

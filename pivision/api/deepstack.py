@@ -11,7 +11,8 @@ from collections.abc import Callable
 import falcon
 import msgspec
 
-from pivision.api import deepstack_form, endpoint, problems
+from pivision import suggestion
+from pivision.api import deepstack_form, endpoint, problems, queries
 from pivision.api.auth import Access
 from pivision.api.endpoint import Content, Parameter
 from pivision.api.intake import ERRORS as INTAKE_ERRORS
@@ -82,9 +83,10 @@ class Looking:
         """The protocol's answer. `call` makes the operation from the least confidence that was asked for."""
         began = time.monotonic()
         with contextlib.ExitStack() as seat:
-            with self._uploads.form(req, _FIELDS, is_strict=False) as (image, fields):
-                self._access.require(req, fields.get("api_key", ""))
-                wanted = call(deepstack_form.min_score(fields.get("min_confidence", "")))
+            with self._uploads.form(req, _FIELDS) as (image, fields):
+                self._access.require(req, fields.one("api_key") or "")
+                queries.require_known(req, ())
+                wanted = call(deepstack_form.min_score(fields.one("min_confidence") or ""))
                 if image is None:
                     raise ImageEmpty("send a multipart form with the picture as its part `image`")
                 seat.enter_context(self._waiting.seat())
@@ -151,7 +153,8 @@ class Custom:
 
         def call(score: float) -> OperationCall:
             if name not in (known := _names(self._models)):
-                raise NotFound(f"there is no model {name[:64]!r}; there are: {', '.join(known)}")
+                hint = suggestion.for_name(name, known)
+                raise NotFound(f"there is no model {name[:64]!r}; there are: {', '.join(known)}{hint}")
             return OperationCall("objects", ObjectsParams(model=name, min_score=score))
 
         resp.data = self._looking.look(req, "custom", call)
@@ -168,12 +171,13 @@ class CustomList:
     @endpoint.described(
         {200: deepstack_form.CustomModels},
         errors=(StorageFull,),
-        body=(Content(_FORM, deepstack_form.Key, is_required=False),),
+        body=(Content((*_FORM, falcon.MEDIA_URLENCODED), deepstack_form.Key, is_required=False),),
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The models that can be asked for by name: those that are installed."""
-        with self._uploads.form(req, _FIELDS, is_strict=False) as (_, fields):
-            self._access.require(req, fields.get("api_key", ""))
+        with self._uploads.form(req, _FIELDS) as (_, fields):
+            self._access.require(req, fields.one("api_key") or "")
+            queries.require_known(req, ())
         resp.data = deepstack_form.models(_names(self._models, installed=True))
 
 

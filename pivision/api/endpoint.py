@@ -23,6 +23,7 @@ from pivision.errors import (
     MediaTypeUnsupported,
     PiVisionError,
     RequestTimeout,
+    SessionsUnavailable,
     StorageFull,
     TooManyAttempts,
     TooManyUploads,
@@ -66,6 +67,7 @@ ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (
     Forbidden,
     CrossSite,
     TooManyAttempts,
+    SessionsUnavailable,
     DatabaseBusy,
     *ERRORS_OF_OPENING,
 )
@@ -80,6 +82,7 @@ class Parameter(msgspec.Struct, frozen=True):
     description: str
     place: Literal["query", "path", "header"] = "query"
     example: Any = None
+    may_repeat: bool = False  # in the query: each counts
 
 
 class Content(msgspec.Struct, frozen=True):
@@ -137,7 +140,7 @@ def described(
     return attach
 
 
-def of(responder: Callable[..., None]) -> Endpoint | None:
-    """What was attached; None if nothing was."""
+def of(responder: Callable[..., None] | None) -> Endpoint | None:
+    """What was attached; None if nothing was, or there is no responder."""
     found: Endpoint | None = getattr(responder, _ATTRIBUTE, None)
     return found

@@ -26,6 +26,7 @@ class Feed:
     """At most `places` streams at once, each in a thread that waits here."""
 
     def __init__(self, places: int) -> None:
+        self._count = places
         self._places = threading.BoundedSemaphore(places)
         self._rung = threading.Condition()
         self._rings = 0
@@ -34,7 +35,7 @@ class Feed:
     def enter(self) -> None:
         """Take a place, until `leave`. Raises TooManyStreams when there is none."""
         if not self._places.acquire(blocking=False):
-            raise TooManyStreams("every place for an event stream is taken")
+            raise TooManyStreams(f"all {self._count} places for event streams are taken (event_streams)")
 
     def leave(self) -> None:
         """Give the place back."""

@@ -2,15 +2,17 @@
 
 import gzip
 import hashlib
+import urllib.parse
 from importlib import resources
 from typing import Annotated
 
 import falcon
 from msgspec import Meta
 
+from pivision import suggestion
 from pivision.api.endpoint import HTML, UNCHANGED, Answer, Content, Parameter, described
 from pivision.api.headers import is_unchanged
-from pivision.errors import NotFound, TooManyAttempts
+from pivision.errors import NotFound
 
 _TYPES = {
     "html": "text/html; charset=utf-8",
@@ -53,15 +55,20 @@ class Page:
     @described(
         {
             200: Content((HTML,), str),
-            303: Answer(None, "To the page, with a session if the token is valid."),
+            303: Answer(None, "To `/#token=TOKEN`, where the page asks whether to sign in with it."),
             304: UNCHANGED,
         },
-        errors=(TooManyAttempts,),
-        parameters=(Parameter("token", str, "A token to begin a session with."),),
+        parameters=(Parameter("token", str, "A token to sign in with; the page asks first."),),
     )
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """The page; without JavaScript it says how to use the API."""
-        self._file.send(req, resp)
+        if not req.has_param("token"):
+            self._file.send(req, resp)
+            return
+        # A link or a redirect of another site may have led here: so no session begins by a GET (api/session.py).
+        token = urllib.parse.quote((req.get_param("token") or "").strip(), safe="")
+        resp.status = falcon.HTTP_303
+        resp.set_header("Location", f"/#token={token}" if token else "/")
 
     on_head = on_get
 
@@ -85,7 +92,7 @@ class WebFile:
         """One file of those that were there at the start; no path is made of the name."""
         file = self._files.get(name)
         if file is None:
-            raise NotFound(f"the dashboard has no file {name!r}")
+            raise NotFound(f"the dashboard has no file {name[:80]!r}{suggestion.for_name(name, self._files)}")
         file.send(req, resp)
 
     on_head = on_get

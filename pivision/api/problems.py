@@ -7,6 +7,7 @@ import falcon
 import msgspec
 
 from pivision.api import deepstack_form
+from pivision.api.routes import App
 from pivision.errors import (
     HeaderTooLarge,
     InvalidRequest,
@@ -73,10 +74,16 @@ def of_task(error: TaskError) -> PiVisionError:
     return kind_of(error.code)(error.detail)
 
 
-def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
+def install(app: App) -> None:
     """Let `app` answer every error as a problem."""
+
+    def not_found(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
+        _of_ours(req, resp, app.nothing_at(req.path), params)
+
     app.add_error_handler(Exception, _unexpected)
     app.add_error_handler(falcon.HTTPError, _of_falcon)
+    app.add_error_handler(falcon.HTTPRouteNotFound, not_found)
+    app.add_error_handler(falcon.HTTPMethodNotAllowed, _not_allowed)
     app.add_error_handler(PiVisionError, _of_ours)
 
 
@@ -102,6 +109,16 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
         resp.set_header(name, value)
     ours = of_status(error.status_code, error.description or error.title or "")
     _answer(req, resp, ours, error.status_code)
+
+
+def _not_allowed(
+    req: falcon.Request, resp: falcon.Response, error: falcon.HTTPMethodNotAllowed, params: dict[str, Any]
+) -> None:
+    allowed = dict(error.headers or {})["Allow"]
+    resp.set_header("Allow", allowed)
+    _of_ours(
+        req, resp, MethodNotAllowed(f"{req.path[:120]!r} does not take {req.method[:20]}; it takes {allowed}"), params
+    )
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:

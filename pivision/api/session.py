@@ -1,15 +1,28 @@
-"""/session and /?token=: a browser shows a token once, and goes on by a cookie that no script can read."""
+"""/session: a browser shows a token once, and goes on by a cookie that no script can read.
+
+Only a POST by a page of this server, or by a program, begins one. Opening the printed address `/?token=T` does not:
+without TLS browsers do not say whether a page of another site has led there, and a redirect looks like an address that
+was typed. So it leads to `/#token=T`, which no server is sent; the dashboard takes the token out of the address, and
+asks (web/session.js).
+"""
 
 import datetime
+import math
 from typing import Any
 
 import falcon
 import msgspec
 
-from pivision import sessions
 from pivision.api.auth import Access, require_same_origin
 from pivision.api.endpoint import JSON, Answer, Content, described
-from pivision.errors import CrossSite, InvalidRequest, TooManyAttempts, Unauthorized
+from pivision.errors import (
+    CrossSite,
+    InvalidRequest,
+    SessionsUnavailable,
+    StorageFull,
+    TooManyAttempts,
+    Unauthorized,
+)
 from pivision.tokens import Scope, Token
 
 _BODY_LIMIT_BYTES = 4096
@@ -35,7 +48,7 @@ class Session:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    @described({200: Identity}, errors=(Unauthorized, TooManyAttempts))
+    @described({200: Identity}, errors=(Unauthorized, TooManyAttempts, SessionsUnavailable))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Who asks: the name and the scope of the token."""
         visitor = self._access.visitor(req)
@@ -45,12 +58,14 @@ class Session:
 
     @described(
         {204: Answer(None, headers={"Set-Cookie": "The session's cookie."})},
-        errors=(Unauthorized, TooManyAttempts),
+        errors=(Unauthorized, CrossSite, TooManyAttempts, SessionsUnavailable, StorageFull),
         body=(Content((JSON,), SignIn),),
         max_body_bytes=_BODY_LIMIT_BYTES,
     )
     def on_post(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Begin a session with a token."""
+        if req.get_header("Origin") is not None or req.get_header("Sec-Fetch-Site") is not None:
+            require_same_origin(req)  # a browser has sent it; a program sends neither
         if falcon.parse_header(req.content_type or "")[0] != falcon.MEDIA_JSON:  # a form would need no leave of ours
             raise InvalidRequest('send {"token": …} with the content type application/json')
         body = req.bounded_stream.read(_BODY_LIMIT_BYTES + 1)
@@ -64,41 +79,27 @@ class Session:
         token = self._access.token(req, text)
         if token is None:
             raise Unauthorized("this is no valid token")
-        _begin(self._access, token, req, resp)
+        self._begin(token, req, resp)
 
-    @described({204: None}, errors=(CrossSite,))
+    @described({204: None}, errors=(CrossSite, SessionsUnavailable))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         """End the session."""
         if cookie := self._access.cookie(req):
             require_same_origin(req)
-            sessions.remove(self._access.secrets_dir, cookie)
+            self._access.sessions.remove(cookie)
         _set_cookie(self._access, resp, "", expires=_LONG_AGO)
         resp.status = falcon.HTTP_204
 
-
-class SignInByAddress:
-    """Middleware: the printed address `/?token=T` begins a session and leads to `/`, where T is not seen."""
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-
-    def process_request(self, req: falcon.Request, resp: falcon.Response) -> None:
-        """Answer in the place of the page. A wrong token leads there, too, which asks for another."""
-        if req.path != "/" or req.method != "GET" or not req.has_param("token"):
-            return
-        text = req.get_param("token") or ""
-        if text and not self._access.is_open and (token := self._access.token(req, text)):
-            _begin(self._access, token, req, resp)
-        resp.status = falcon.HTTP_303
-        resp.set_header("Location", "/")
-        resp.complete = True
-
-
-def _begin(access: Access, token: Token, req: falcon.Request, resp: falcon.Response) -> None:
-    current = access.cookie(req)
-    if sessions.find(access.secrets_dir, current) != token:  # who comes by the same address again has one
-        current = sessions.create(access.secrets_dir, token)
-    _set_cookie(access, resp, current, max_age=sessions.LIFETIME_SECONDS)
+    def _begin(self, token: Token, req: falcon.Request, resp: falcon.Response) -> None:
+        """Set the cookie of a session of this token; one of another token that this browser had is ended."""
+        sessions, cookie = self._access.sessions, self._access.cookie(req)
+        current = sessions.find(cookie)
+        if current != token:
+            new = sessions.create(token)
+            if current is not None:
+                sessions.remove(cookie)
+            cookie = new
+        _set_cookie(self._access, resp, cookie, max_age=math.ceil(sessions.longest_seconds))
 
 
 def _set_cookie(access: Access, resp: falcon.Response, value: str, **until: Any) -> None:

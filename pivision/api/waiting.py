@@ -16,6 +16,7 @@ class Waiting:
     """At most `seats` requests may wait at once, so that threads remain for everybody else."""
 
     def __init__(self, seats: int) -> None:
+        self._count = seats
         self._seats = threading.BoundedSemaphore(seats)
         self._lock = threading.Lock()
         self._waiters: defaultdict[int, set[threading.Event]] = defaultdict(set)  # by task id
@@ -25,7 +26,7 @@ class Waiting:
     def seat(self) -> Iterator[None]:
         """Hold a seat. Raises TooManyWaiting at once when there is none: before anything was stored."""
         if not self._seats.acquire(blocking=False):
-            raise TooManyWaiting("every seat for waiting requests is taken")
+            raise TooManyWaiting(f"all {self._count} seats for waiting requests are taken (server_threads)")
         try:
             yield
         finally:

@@ -8,12 +8,10 @@ import json
 import logging
 import socket
 import threading
-import urllib.error
-import urllib.parse
-import urllib.request
 from pathlib import Path
 
 from pivision import program
+from pivision.health.webhook import Webhook
 from pivision.history import Event
 
 KEPT = 100
@@ -22,23 +20,24 @@ KEPT = 100
 PAUSES_SECONDS = (1.0, 5.0, 30.0, 120.0, 600.0)
 """Between the attempts; the last one repeats."""
 
-_TIMEOUT_SECONDS = 10.0
+SECRET_FILE = "notice-secret"  # noqa: S105  # the name of the file
+"""In the folder of the secrets: what notices are signed with, placed there by the owner."""
 
 
 class Notices:
-    """The outbox. Without a URL nothing is kept."""
+    """The outbox of a data folder. Without a URL nothing is kept."""
 
     def __init__(self, outbox: Path, url: str, log: logging.Logger) -> None:
         self._outbox = outbox
-        self._url = url
+        self._webhook = Webhook(url, outbox.parent / "secrets" / SECRET_FILE) if url else None
         self._log = log
         self._news = threading.Event()
-        if url:
-            threading.Thread(target=self._deliver, daemon=True).start()
+        if self._webhook:
+            threading.Thread(target=self._deliver, args=(self._webhook,), daemon=True).start()
 
     def put(self, event: Event) -> None:
         """Send word of an event, in the end: a full or missing disk alone can lose it."""
-        if not self._url:
+        if not self._webhook:
             return
         with contextlib.suppress(OSError):
             program.make_private_folder(self._outbox)
@@ -51,35 +50,25 @@ class Notices:
     def _waiting(self) -> list[Path]:
         return sorted(self._outbox.glob("*.json"))
 
-    def _deliver(self) -> None:
+    def _deliver(self, webhook: Webhook) -> None:
         failures = 0
         while True:
             self._news.clear()
             fault = ""
-            for file in self._waiting():
-                with contextlib.suppress(FileNotFoundError):  # dropped meanwhile
-                    fault = self._post(file.read_bytes())
-                    if fault:
-                        break
-                    file.unlink()
+            try:
+                for file in self._waiting():
+                    with contextlib.suppress(FileNotFoundError):  # dropped meanwhile
+                        fault = webhook.post(file.read_bytes())
+                        if fault:
+                            break
+                        file.unlink()
+            except OSError as error:  # of the disk, and it may pass
+                fault = f"{error.filename}: {error.strerror}"
             if not fault:
                 failures = 0
                 self._news.wait()
                 continue
-            if not failures:  # one line for each trouble; the host alone, for the path may be a secret
-                self._log.warning("notices to %s wait: %s", urllib.parse.urlsplit(self._url).hostname, fault)
+            if not failures:  # one line for each trouble
+                self._log.warning("notices to %s wait: %s", webhook.host, fault)
             threading.Event().wait(PAUSES_SECONDS[min(failures, len(PAUSES_SECONDS) - 1)])
             failures += 1
-
-    def _post(self, notice: bytes) -> str:
-        """What went wrong, or "" when the other side has taken it."""
-        request = urllib.request.Request(  # noqa: S310  # config.py lets only http and https through
-            self._url, notice, {"Content-Type": "application/json", "User-Agent": "PiVision"}, method="POST"
-        )
-        try:
-            with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS):  # noqa: S310
-                return ""
-        except urllib.error.HTTPError as refusal:
-            return f"answered {refusal.code}"
-        except (OSError, ValueError) as error:
-            return type(error).__name__

@@ -5,8 +5,12 @@ are pixels of the upright image, with the origin at its top left corner. No Open
 this.
 """
 
+import re
+from typing import Any
+
 import msgspec
 
+from pivision import suggestion
 from pivision.errors import InvalidJson, InvalidParameter, InvalidRequest, UnknownOperation
 from pivision.operations.annotate import AnnotateParams, AnnotateResult
 from pivision.operations.codes import CodesParams, CodesResult
@@ -69,28 +73,30 @@ class _AnyCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     params: dict[str, msgspec.Raw] = {}
 
 
-def parse(text: str | bytes) -> tuple[OperationCall, ...]:
-    """Read operations as clients write them and as the database keeps them.
+def parse(*texts: str | bytes) -> tuple[OperationCall, ...]:
+    """Read operations as clients write them, in one text or in several, and as the database keeps them.
 
-    Either names with commas (`codes,quality`) or JSON: a list whose entries are names or
+    Each text has either names with commas (`codes,quality`) or JSON: a list whose entries are names or
     `{"name": "codes", "params": {"formats": ["QRCode"]}}`.
 
     Raises InvalidJson, InvalidRequest (no operation, or one named twice), UnknownOperation, InvalidParameter.
     """
-    if isinstance(text, str):
-        text = text.encode()
-    if text.lstrip()[:1] in (b"[", b"{", b'"'):
-        calls = _calls_of_json(text)
-    else:
-        calls = [_AnyCall(name.decode(errors="replace").strip()) for name in text.split(b",") if name.strip()]
+    calls = [call for text in texts for call in _calls(text.encode() if isinstance(text, str) else text)]
     if not calls:
         raise InvalidRequest("`operations` is missing or empty: name at least one, for example operations=codes")
     names = [call.name for call in calls]
     if len(set(names)) < len(names):
-        raise InvalidRequest("`operations` names an operation twice; the result has one entry for each operation")
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"`operations` names {twice[:40]!r} twice; the result has one entry for each operation")
     if names == ["annotate"]:
         raise InvalidRequest("`annotate` draws what other operations find: name at least one of them, too")
     return tuple(_checked(call) for call in calls)
+
+
+def no_such(name: str) -> str:
+    """Return what to say of a name that no operation has."""
+    hint = suggestion.for_name(name, OPERATIONS)
+    return f"there is no operation {name[:80]!r}; there are: {', '.join(OPERATIONS)}{hint}"
 
 
 def require_source(calls: tuple[OperationCall, ...], source: str | None) -> None:
@@ -101,11 +107,17 @@ def require_source(calls: tuple[OperationCall, ...], source: str | None) -> None
         )
 
 
+def _calls(text: bytes) -> list[_AnyCall]:
+    if text.lstrip()[:1] in (b"[", b"{", b'"'):
+        return _calls_of_json(text)
+    return [_AnyCall(name.decode(errors="replace").strip()) for name in text.split(b",") if name.strip()]
+
+
 def _calls_of_json(text: bytes) -> list[_AnyCall]:
     try:
         entries = msgspec.json.decode(text, type=list[str | _AnyCall])
     except msgspec.ValidationError as error:
-        raise InvalidRequest(f"`operations`: {error}") from None
+        raise InvalidRequest(f"`operations`: {error}; an entry is a name, or has `name` and `params`") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson(f"`operations`: {error}") from None
     return [_AnyCall(entry) if isinstance(entry, str) else entry for entry in entries]
@@ -114,9 +126,36 @@ def _calls_of_json(text: bytes) -> list[_AnyCall]:
 def _checked(call: _AnyCall) -> OperationCall:
     operation = OPERATIONS.get(call.name)
     if operation is None:
-        raise UnknownOperation(f"there is no operation {call.name!r}; there are: {', '.join(OPERATIONS)}")
+        raise UnknownOperation(no_such(call.name))
+    known = [field.encode_name for field in msgspec.structs.fields(operation.params)]
+    for name in call.params:
+        if name not in known:
+            there = f"there are: {', '.join(known)}" if known else "there is none"
+            hint = suggestion.for_name(name, known)
+            raise InvalidParameter(f"operation {call.name!r} has no parameter {name[:80]!r}; {there}{hint}")
     try:
         params = msgspec.json.decode(msgspec.json.encode(call.params), type=operation.params)
     except msgspec.ValidationError as error:
-        raise InvalidParameter(f"operation {call.name!r}: {error}") from None
+        raise InvalidParameter(f"operation {call.name!r}: {error}{_choice(operation, str(error))}") from None
     return OperationCall(call.name, params)
+
+
+def _choice(operation: Operation, complaint: str) -> str:
+    """Return what can be chosen from, behind a complaint of msgspec about a word that is none of these."""
+    at = re.search(r"^Invalid enum value.* at `\$\.(\w+)", complaint)
+    if not at:
+        return ""
+    schema = msgspec.json.decode(msgspec.json.encode(msgspec.json.schema(operation.params)))
+    words: list[str] = []
+
+    def collect(each: Any) -> None:
+        for value in each.values() if isinstance(each, dict) else each:
+            if isinstance(value, dict | list):
+                collect(value)
+            elif isinstance(value, str) and value.startswith("#/$defs/"):
+                collect(schema["$defs"][value.removeprefix("#/$defs/")])
+        if isinstance(each, dict):
+            words.extend(map(str, each.get("enum", ())))
+
+    collect(schema["$defs"][operation.params.__name__]["properties"][at[1]])
+    return f"; it is one of {', '.join(words)}"

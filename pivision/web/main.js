@@ -23,6 +23,7 @@ let view = null;
 let told = null;
 let operations = null;
 let isIn = false;
+let offered = session.takeToken(); // with the address
 
 function leave() {
   view?.leave?.();
@@ -57,19 +58,41 @@ function route({ given = null, focus = true } = {}) {
   return placed(tasksView({ operations, banner: told.element }), "tasks", focus);
 }
 
-function askForToken() {
+function ask(form) {
   isIn = false;
   events.stop();
   leave();
   nav.hidden = signOut.hidden = true;
-  const form = session.signInForm(start);
   main.replaceChildren(html("div", { class: "page" }, form.element));
   document.title = "Sign in · PiVision";
   form.focus();
 }
 
+function askForToken(complaint = "") {
+  ask(session.signInForm(start, complaint));
+}
+
+/** Whether the token that came with the address is being asked about; the page goes on when that was answered. */
+async function isAsking() {
+  if (offered === null) return false;
+  let question = null;
+  try {
+    question = await session.offer(offered);
+  } catch (problem) {
+    if (problem.status !== 401) throw problem;
+    offered = null;
+    if (await session.load()) return false;
+    askForToken("The token in this address is not valid.");
+    return true;
+  }
+  offered = null;
+  if (question) ask(session.offerForm(question, start, start));
+  return question !== null;
+}
+
 async function start() {
   try {
+    if (await isAsking()) return;
     if (!(await session.load())) return askForToken();
     operations = (await api.get("/v1/operations")).operations;
   } catch (problem) {
@@ -118,7 +141,11 @@ document.addEventListener("visibilitychange", () => {
   if (document.hidden) hiding = setTimeout(() => events.pause(), HIDDEN_MS);
   else if (isIn) events.start();
 });
-window.addEventListener("hashchange", () => route());
+window.addEventListener("hashchange", () => {
+  offered = session.takeToken();
+  if (offered === null) route();
+  else start();
+});
 signOut.addEventListener("click", async () => {
   try {
     await session.signOut();

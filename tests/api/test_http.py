@@ -143,9 +143,7 @@ def test_a_method_that_nobody_knows(api: Api, method: str) -> None:
     assert answer.json["status"] == answer.status
 
 
-@pytest.mark.parametrize(
-    "path", ["/nothing", "/v1/nothing", "/index.html", "/../etc/passwd", "/%2e%2e/etc/passwd", "/%00"]
-)
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/index.html", "/../etc/passwd", "/%2e%2e/etc/passwd"])
 def test_an_address_that_is_not_there(api: Api, path: str) -> None:
     assert_problem(api.get(path), 404, "not-found")
 

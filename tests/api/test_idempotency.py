@@ -60,10 +60,21 @@ def test_another_key_is_another_task(api: Api) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "status"), [("x", 201), ("x" * 200, 201), ("x" * 201, 400), ("", 400), ("ü{}\"'", 201)]
+    ("key", "status"),
+    [
+        (b"x", 201),
+        (b"x" * 200, 201),
+        ("ü".encode() * 200, 201),
+        (b"x" * 201, 400),
+        ("ü".encode() * 201, 400),
+        (b"", 400),
+        ("ü{}\"'".encode(), 201),
+        ("ü{}\"'".encode("latin-1"), 400),
+        (b"\xed\xa0\x80", 400),
+    ],
 )
-def test_which_keys_are_taken(api: Api, key: str, status: int) -> None:
-    assert keyed(api, key).status == status
+def test_which_keys_are_taken(api: Api, key: bytes, status: int) -> None:
+    assert keyed(api, key.decode("latin-1")).status == status  # http.client sends each character as a byte
 
 
 def test_repeated_at_the_same_moment_it_is_still_one(api: Api) -> None:

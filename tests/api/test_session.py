@@ -1,14 +1,20 @@
 """Sessions and scopes, as browsers and programs meet them."""
 
 import contextlib
+import fcntl
 import http.cookies
 import json
+import os
+import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from pivision import tokens
+from pivision.store import gate
 from pivision.tokens import Scope
 from tests.api.conftest import Api, assert_problem, form, png, serving
 from tests.box import Answer, eventually
@@ -72,21 +78,52 @@ def test_signing_out_ends_it(api: Api) -> None:
     assert ask(api, "DELETE", "/session").status == 204
 
 
-def test_the_printed_address_begins_one_and_leads_to_the_page(api: Api) -> None:
-    answer = ask(api, "GET", f"/?token={api.token}")
-    assert (answer.status, answer.headers["Location"]) == (303, "/")
-    sent = cookie_of(answer)
-    assert ask(api, "GET", "/v1/tasks", Cookie=sent).status == 200
+@pytest.mark.parametrize("headers", [{}, {"Sec_Fetch_Site": "none"}, {"Sec_Fetch_Site": "cross-site"}])
+def test_opening_the_printed_address_begins_none_and_leads_to_the_page_that_asks(
+    api: Api, headers: dict[str, str]
+) -> None:
     before = session_files(api)
-    assert cookie_of(ask(api, "GET", f"/?token={api.token}", Cookie=sent)) == sent
-    assert session_files(api) == before, "who comes again has one already"
-
-
-@pytest.mark.parametrize("query", ["token=wrong", "token=", "token", "token=%00&token=x"])
-def test_a_wrong_address_leads_there_too_without_one(api: Api, query: str) -> None:
-    answer = ask(api, "GET", f"/?{query}")
-    assert (answer.status, answer.headers["Location"]) == (303, "/")
+    answer = ask(api, "GET", f"/?token={api.token}", **headers)
+    assert (answer.status, answer.headers["Location"]) == (303, f"/#token={api.token}")
     assert "Set-Cookie" not in answer.headers
+    assert session_files(api) == before
+
+
+@pytest.mark.parametrize(
+    ("query", "location"),
+    [("token=wrong", "/#token=wrong"), ("token=a%26b%0D%0Ax", "/#token=a%26b%0D%0Ax"), ("token=", "/"), ("token", "/")],
+)
+def test_a_wrong_address_leads_there_too(api: Api, query: str, location: str) -> None:
+    answer = ask(api, "GET", f"/?{query}")
+    assert (answer.status, answer.headers["Location"]) == (303, location)
+    assert "Set-Cookie" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://evil.example"},
+        {"Origin": "null"},
+        {"Sec_Fetch_Site": "cross-site"},
+        {"Sec_Fetch_Site": "same-site"},
+        {"Sec_Fetch_Site": "none"},
+    ],
+)
+def test_no_page_of_another_site_signs_in(api: Api, headers: dict[str, str]) -> None:
+    answer = sign_in(api, api.token, **headers)
+    assert_problem(answer, 403, "cross-site")
+    assert "Set-Cookie" not in answer.headers
+    assert sign_in(api, api.token, Origin=origin(api)).status == 204
+
+
+def test_signing_in_again_keeps_the_session_and_with_another_token_ends_it(api: Api) -> None:
+    sent = cookie_of(sign_in(api, api.token))
+    before = session_files(api)
+    assert cookie_of(sign_in(api, api.token, Cookie=sent)) == sent
+    assert session_files(api) == before
+    other = cookie_of(sign_in(api, scoped(api, Scope.READ), Cookie=sent))
+    assert ask(api, "GET", "/session", Cookie=other).json["name"] == "a-read"
+    assert ask(api, "GET", "/session", Cookie=sent).status == 401, "the browser has forgotten it, and so has the box"
 
 
 def test_who_is_nobody_is_told_so(api: Api) -> None:
@@ -209,6 +246,83 @@ def test_sessions_outlive_the_server() -> None:
             assert ask(api, "GET", "/session", Cookie=sent).json["name"] == "test"
 
 
+def test_a_session_ends_by_running_time_idle_or_not() -> None:
+    with serving(session_idle_days=2 / 86400, session_days=6 / 86400) as api:
+        idle, used = (cookie_of(sign_in(api, api.token)) for _ in range(2))
+        began = time.monotonic()
+        while ask(api, "GET", "/session", Cookie=used).status == 200:
+            time.sleep(0.1)
+        assert 5 < time.monotonic() - began < 20, "at the latest, however it was used"
+        assert ask(api, "GET", "/session", Cookie=idle).status == 401
+        idle = cookie_of(sign_in(api, api.token))
+        time.sleep(2.1)
+        assert ask(api, "GET", "/session", Cookie=idle).status == 401
+
+
+def test_sign_ins_of_one_token_end_no_session_of_another() -> None:
+    with serving() as api:
+        sent = cookie_of(sign_in(api, scoped(api, Scope.READ)))
+        for _ in range(110):
+            assert sign_in(api, api.token).status == 204
+        assert ask(api, "GET", "/session", Cookie=sent).status == 200
+        assert len(session_files(api)) <= 51
+
+
+def test_a_full_disk_at_the_sign_in_is_told(tmp_path: Path) -> None:
+    with serving() as api:
+        folder = api.folder / "data" / "secrets" / "sessions"
+        folder.mkdir()
+        with full(folder):
+            assert_problem(sign_in(api, api.token), 507, "storage-full")
+        assert sign_in(api, api.token).status == 204
+
+
+@contextlib.contextmanager
+def full(folder: Path) -> Iterator[None]:
+    """A disk without a free byte at this folder. Skips where none can be mounted."""
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no file system can be mounted here")
+    try:
+        (folder / "filler").write_bytes(bytes(4096))
+        yield
+    finally:
+        subprocess.run(["umount", folder], check=True)
+
+
+def test_after_a_restart_the_owner_is_let_in_beside_one_who_guesses(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    mine = {"Authorization": f"Bearer {api.token}"}
+    with api.program("pivision.server"):
+        eventually(lambda: is_up(api), "the server answers")
+        eventually(lambda: ask(api, "GET", "/v1/tasks", **mine).status == 200, "its database is open")
+    with api.program("pivision.server"):
+        eventually(
+            lambda: _status(api, Authorization="Bearer wrong") == 429, "a client that guesses is slowed down", 20
+        )
+        assert ask(api, "GET", "/session", **mine).json["name"] == "test"
+
+
+def _status(api: Api, **headers: str) -> int:
+    with contextlib.suppress(OSError):
+        return ask(api, "GET", "/session", **headers).status
+    return 0
+
+
+def test_guesses_count_on_when_the_database_has_opened(tmp_path: Path) -> None:
+    api = Api(tmp_path)
+    mine = {"Authorization": f"Bearer {api.token}"}
+    lock = os.open(gate.lock_file(tmp_path / "data" / "pivision.db"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # as while another program checks it
+    with api.program("pivision.server"):
+        eventually(lambda: _status(api, Authorization="Bearer wrong") == 429, "a client that guesses is slowed down")
+        os.close(lock)
+        began = time.monotonic()
+        eventually(lambda: ask(api, "GET", "/docs", **mine).status == 200, "the database is open")
+        answers = [_status(api, Authorization=f"Bearer wrong {number}") for number in range(30)]
+        assert answers.count(401) <= time.monotonic() - began + 2, "thirty at once, and not again"
+
+
 def is_up(api: Api) -> bool:
     with contextlib.suppress(OSError):
         return api.get("/healthz").status == 200
@@ -230,7 +344,6 @@ def test_who_guesses_is_slowed_down_and_who_has_a_token_is_not() -> None:
             pass
         assert ask(api, "GET", "/v1/tasks", Authorization=f"Bearer {late}").status == 429, "it is not even looked at"
         assert sign_in(api, late).status == 429
-        assert ask(api, "GET", f"/?token={late}").status == 429
         assert ask(api, "GET", "/v1/tasks", **mine).status == 200
         assert ask(api, "GET", "/healthz").status == 200
         eventually(lambda: sign_in(api, late).status == 204, "a moment later it is", 10)
@@ -249,7 +362,8 @@ def test_where_nobody_is_asked_everybody_is_an_admin() -> None:
 
 
 def test_the_log_and_the_files_name_neither_token_nor_cookie(api: Api) -> None:
-    cookie = cookie_of(ask(api, "GET", f"/?token={api.token}")).partition("=")[2]
+    ask(api, "GET", f"/?token={api.token}")
+    cookie = cookie_of(sign_in(api, api.token)).partition("=")[2]
     kept = b"".join(file.read_bytes() for file in api.folder.rglob("*") if file.is_file())
     for secret in (api.token, cookie):
         assert secret.encode() not in kept

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from tests.api.conftest import PICTURES, Api, assert_problem, form, png
+from tests.box import Answer
 
 PICTURE = png()
 CODES = [{"name": "codes", "params": {"formats": []}}]
@@ -48,13 +49,32 @@ def test_a_form_in_whatever_order(api: Api, parts: list[tuple[str, bytes | str]]
     assert api.get(answer.headers["Location"] + "/image").body == PICTURE
 
 
-def test_fields_of_the_form_win_over_those_of_the_query(api: Api) -> None:
-    body, headers = form(("image", PICTURE), ("operations", "codes"), ("source", "form"))
-    task = api.request("POST", "/v1/tasks?operations=quality&source=query", body, headers).json
-    assert (task["operations"], task["source"]) == (CODES, "form")
-    body, headers = form(("image", PICTURE))
-    task = api.request("POST", "/v1/tasks?operations=quality&source=query", body, headers).json
-    assert (task["operations"][0]["name"], task["source"]) == ("quality", "query")
+def names_of(answer: Answer) -> list[str]:
+    assert answer.status == 201, answer.body
+    return [operation["name"] for operation in answer.json["operations"]]
+
+
+def test_operations_count_wherever_and_however_often_they_are_sent(api: Api) -> None:
+    body, headers = form(("image", PICTURE), ("operations", "codes"), ("operations", '["markers"]'))
+    answer = api.request("POST", "/v1/tasks?operations=quality&operations=text", body, headers)
+    assert names_of(answer) == ["quality", "text", "codes", "markers"]
+    assert names_of(api.post(PICTURE, "operations=quality&operations=codes")) == ["quality", "codes"]
+    body, headers = form(("operations", "codes"), ("image", PICTURE), ("operations", "quality"))
+    assert names_of(api.request("POST", "/v1/tasks", body, headers)) == ["codes", "quality"]
+
+
+@pytest.mark.parametrize("twice", ["operations=codes&operations=codes", "operations=codes,codes"])
+def test_an_operation_that_is_named_twice_is_refused(api: Api, twice: str) -> None:
+    assert "'codes'" in assert_problem(api.post(PICTURE, twice), 400, "invalid-request")["detail"]
+
+
+def test_a_source_is_one(api: Api) -> None:
+    body, headers = form(("image", PICTURE), ("operations", "codes"), ("source", "door"))
+    assert api.request("POST", "/v1/tasks?source=door", body, headers).json["source"] == "door"
+    answer = api.request("POST", "/v1/tasks?source=gate", body, headers)
+    assert "'gate' and 'door'" in assert_problem(answer, 400, "invalid-request")["detail"]
+    body, headers = form(("image", PICTURE), ("operations", "codes"), ("source", "door"), ("source", "gate"))
+    assert_problem(api.request("POST", "/v1/tasks", body, headers), 400, "invalid-request")
 
 
 @pytest.mark.parametrize("content_type", ["image/png", "image/jpeg", "application/octet-stream", "text/plain", ""])

@@ -36,6 +36,8 @@ def main() -> None:
             context = browser.new_context(**options)
             page = context.new_page()
             page.goto(f"http://127.0.0.1:{box.port}/?token={box.token}")
+            page.get_by_role("button", name="Sign in").click()
+            expect(page.get_by_role("search")).to_be_visible()
             page.goto(f"http://127.0.0.1:{box.port}/#{view}")
             expect(page.get_by_role("img", name=f"Picture of task {task_id}").first).to_be_visible()
             page.wait_for_load_state("load")

@@ -181,6 +181,8 @@ CHANGED: dict[str, Any] = {
     "supervisor_port": 9191,
     "auth": "none",
     "host_names": "pi.example.org, box.example.org",
+    "session_idle_days": 0.5,
+    "session_days": 365.0,
     "data_dir": Path("/srv/data"),
     "log_dir": Path("/srv/a folder/logs"),
     "models_dir": Path("/srv/models"),

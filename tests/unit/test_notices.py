@@ -1,6 +1,7 @@
 """Notices: each reaches a real HTTP server in the end, in order, whatever happens in between."""
 
 import logging
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,38 @@ def test_the_outbox_is_bounded(tmp_path: Path) -> None:
 def test_without_an_address_nothing_is_kept(tmp_path: Path, events: list[Event]) -> None:
     Notices(tmp_path / "outbox", "", LOG).put(events[0])
     assert not (tmp_path / "outbox").exists()
+
+
+def test_a_notice_that_was_redirected_still_waits(tmp_path: Path, events: list[Event]) -> None:
+    with listening(port := free_port(), 302) as webhook:
+        webhook.location = f"http://127.0.0.1:{port}/elsewhere"
+        Notices(tmp_path / "outbox", f"http://127.0.0.1:{port}/", LOG).put(events[0])
+        assert webhook.taken.get(timeout=10)["path"] == "/", "it is sent again, to where the owner said"
+        assert [webhook.requests.get(timeout=1)[0] for _ in range(2)] == ["POST /"] * 2
+
+
+def test_a_notice_is_signed_with_the_owners_secret(tmp_path: Path, events: list[Event]) -> None:
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets" / "notice-secret").write_text("a secret of the owner\n")
+    with listening(port := free_port()) as webhook:
+        Notices(tmp_path / "outbox", f"http://127.0.0.1:{port}/", LOG).put(events[0])
+        _, headers, body = webhook.requests.get(timeout=10)
+    expected = subprocess.run(
+        ["openssl", "dgst", "-sha256", "-hmac", "a secret of the owner"],
+        input=body,
+        capture_output=True,
+        check=True,
+    ).stdout.decode()
+    assert headers["X-PiVision-Signature"] == f"sha256={expected.split()[-1]}"
+
+
+def test_a_notice_that_cannot_be_read_for_a_moment_is_sent_later(
+    tmp_path: Path, events: list[Event], caplog: pytest.LogCaptureFixture
+) -> None:
+    outbox = tmp_path / "outbox"
+    with listening(port := free_port()) as webhook:
+        (outbox / "00000000.json").mkdir(parents=True)  # what is in its place cannot be read
+        Notices(outbox, f"http://127.0.0.1:{port}/", LOG).put(events[0])
+        eventually(lambda: "wait: " in caplog.text, "it says so")
+        (outbox / "00000000.json").rmdir()
+        assert webhook.taken.get(timeout=10)["number"] == 1
