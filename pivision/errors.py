@@ -234,7 +234,14 @@ class StorageFull(PiVisionError):
     """The disk has no room for this above the reserve."""
 
     code, status, retryable = "storage-full", 507, True
-    remedy = "Free some space, or lower max_age_days or disk_reserve_bytes."
+    remedy = "Free some space, or lower max_age_days, images_max_bytes or disk_reserve_bytes."
+
+
+class StorageUnavailable(PiVisionError):
+    """A file cannot be read or written right now."""
+
+    code, status, retryable = "storage-unavailable", 503, True
+    remedy = "Repeat the request a little later. If this persists, check what the detail names, and the disk."
 
 
 # What happens to a task at work

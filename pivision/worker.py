@@ -22,6 +22,7 @@ from pivision.errors import (
     DeadlineExceeded,
     PiVisionError,
     StorageFull,
+    StorageUnavailable,
     WorkerDied,
 )
 from pivision.opening import until_open
@@ -37,7 +38,7 @@ _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
 _OPENING_SECONDS = 300.0  # without a sign of progress, on the slowest card; then another program may try
 _WARM_UP_SECONDS = 300.0  # for all models that are wanted from the start
-_OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull)  # pass by themselves; what does not, ends this process
+_OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull, StorageUnavailable)  # pass by themselves; others end this
 _LIBC = ctypes.CDLL(None)
 
 
@@ -52,12 +53,7 @@ class Worker:
         self._lock = worker_lock.hold(settings.run_dir, number)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
         self._gate, self._store, self._images = until_open(settings, self._promise_to_open, self._promise_to_open)
-        self._retention = Retention(
-            self._store,
-            self._images,
-            settings.max_age_days,
-            wanted_free_bytes=settings.disk_reserve_bytes + settings.max_upload_bytes,
-        )
+        self._retention = Retention(self._store, self._images, settings.max_age_days, settings.images_max_bytes)
         self._backups = Backups(
             settings.data_dir, settings.backups_kept, settings.backup_hours * 3600, settings.disk_reserve_bytes
         )
@@ -79,7 +75,8 @@ class Worker:
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
             try:
-                self._retention.make_room()  # at each look: a full disk refuses uploads
+                if self._number == 1:
+                    self._retention.keep_quota()
                 if self._task is None:
                     self._keep_house()
                     self._task = self._store.claim(self._number)
@@ -142,10 +139,10 @@ class Worker:
         if time.monotonic() < self._housekeeping_due:
             return
         self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death
+        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS  # a step that fails keeps no task waiting
         self._retention.step()
         for chore in self._beside:
             chore.start()
-        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _put_back_abandoned(self) -> None:
         """Requeue or quarantine what dead workers had. Their locks tell that they are dead: the kernel drops them."""

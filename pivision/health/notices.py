@@ -3,6 +3,7 @@
 Delivered by a thread of their own, so that a slow other side does not keep health from its rounds.
 """
 
+import collections
 import contextlib
 import json
 import logging
@@ -33,19 +34,22 @@ class Notices:
         self._url = url
         self._log = log
         self._news = threading.Event()
+        self._unwritten: collections.deque[bytes] = collections.deque(maxlen=KEPT)
         if url:
             threading.Thread(target=self._deliver, daemon=True).start()
 
     def put(self, event: Event) -> None:
-        """Send word of an event, in the end: a full or missing disk alone can lose it."""
+        """Send word of an event, in the end: one that a full disk does not take can be lost with this process alone."""
         if not self._url:
             return
-        with contextlib.suppress(OSError):
+        notice = json.dumps({"box": socket.gethostname(), **event._asdict()}).encode()
+        try:
             program.make_private_folder(self._outbox)
             for old in self._waiting()[: -KEPT + 1]:
                 old.unlink(missing_ok=True)
-            notice = {"box": socket.gethostname(), **event._asdict()}
-            program.write_durably(self._outbox / f"{event.number:08}.json", json.dumps(notice).encode())
+            program.write_durably(self._outbox / f"{event.number:08}.json", notice)
+        except OSError:
+            self._unwritten.append(notice)
         self._news.set()
 
     def _waiting(self) -> list[Path]:
@@ -62,6 +66,10 @@ class Notices:
                     if fault:
                         break
                     file.unlink()
+            while self._unwritten and not fault:
+                fault = self._post(self._unwritten[0])
+                if not fault:
+                    self._unwritten.popleft()
             if not fault:
                 failures = 0
                 self._news.wait()

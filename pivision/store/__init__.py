@@ -206,9 +206,12 @@ class Store:
         """Remove at most `limit` live tasks that finished longer ago, but for quarantined ones; return as above."""
         return images_of(self._write("remove_live", kept_seconds=int(kept_seconds), limit=limit))
 
-    def remove_oldest(self, limit: int, kept: int) -> set[str]:
-        """Remove the `limit` tasks that finished longest ago, but not the last `kept`; return as above."""
-        return images_of(self._write("remove_oldest", limit=limit, kept=kept))
+    def remove_oldest(self, excess_bytes: int, limit: int, kept: int) -> set[str]:
+        """Remove tasks that finished longest ago until their images have `excess_bytes`; return as above.
+
+        At most `limit`, and none of the last `kept` to finish.
+        """
+        return images_of(self._write("remove_oldest", excess_bytes=excess_bytes, limit=limit, kept=kept))
 
     def is_image_referenced(self, sha256: str) -> bool:
         """Whether any task has this image, or this drawing."""

@@ -178,15 +178,22 @@ DELETE FROM task WHERE id IN (
 RETURNING id, image_sha256, drawing_sha256;
 
 -- name: remove_oldest
--- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits, and not the
--- last ones to finish: somebody may be about to read them.
+-- The images are beyond their quota: what has been finished longest goes first, quarantined or not, but nothing that
+-- waits, and not the last ones to finish: somebody may be about to read them. Each goes only if those before it, by what
+-- their rows say, are not enough.
 DELETE FROM task WHERE id IN (
-    SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
-    AND id NOT IN (
-        SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
-        ORDER BY finished_running_seconds DESC, id DESC LIMIT :kept
+    SELECT id FROM (
+        SELECT id, sum(image_size_bytes) OVER (ORDER BY finished_running_seconds, id) - image_size_bytes AS before_bytes
+        FROM (
+            SELECT id, image_size_bytes, finished_running_seconds FROM task WHERE finished_running_seconds IS NOT NULL
+            AND id NOT IN (
+                SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
+                ORDER BY finished_running_seconds DESC, id DESC LIMIT :kept
+            )
+            ORDER BY finished_running_seconds, id LIMIT :limit
+        )
     )
-    ORDER BY finished_running_seconds, id LIMIT :limit
+    WHERE before_bytes < max(1, :excess_bytes)
 )
 RETURNING id, image_sha256, drawing_sha256;
 

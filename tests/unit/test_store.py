@@ -11,7 +11,7 @@ import pytest
 from pivision.errors import IdempotencyKeyReused, TaskNotFound, TaskStateConflict
 from pivision.store import Store
 from pivision.task import FINISHED, TRANSITIONS, State, Task, TaskError
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, new_task
 
 WORKER = 7
 RESULT = b'{"codes":{"codes":[],"milliseconds":1.5}}'
@@ -212,7 +212,7 @@ def test_one_key_from_many_threads_at_once_makes_one_task(store: Store) -> None:
 
 def test_ids_are_never_given_twice(store: Store) -> None:
     task = in_state(store, State.DONE)
-    store.remove_oldest(1, kept=0)
+    store.remove_oldest(EVERYTHING, 1, kept=0)
     assert store.add(new_task())[0].id > task.id
 
 
