@@ -26,7 +26,9 @@ STEPS: dict[str, tuple[set[State], State, Step]] = {
     "finish": ({State.RUNNING}, State.DONE, lambda store, task: store.finish(task, RESULT)),
     "fail": ({State.RUNNING}, State.FAILED, lambda store, task: store.fail(task, ERROR, b"{}")),
     "hand_back": ({State.RUNNING}, State.QUEUED, lambda store, task: store.hand_back(task)),
+    "defer": ({State.RUNNING}, State.QUEUED, lambda store, task: store.defer(task)),
     "requeue": ({State.RUNNING}, State.QUEUED, lambda store, task: store.requeue(task)),
+    "requeue_overrun": ({State.RUNNING}, State.QUEUED, lambda store, task: store.requeue_overrun(task)),
     "quarantine": ({State.RUNNING}, State.QUARANTINED, lambda store, task: store.quarantine(task, DEATH)),
     "cancel": ({State.QUEUED}, State.CANCELLED, lambda store, task: store.cancel(task.id)),
     "retry": (
@@ -35,7 +37,7 @@ STEPS: dict[str, tuple[set[State], State, Step]] = {
         lambda store, task: store.retry(task.id),
     ),
 }
-FENCED = ["finish", "fail", "hand_back", "requeue", "quarantine"]
+FENCED = ["finish", "fail", "hand_back", "defer", "requeue", "requeue_overrun", "quarantine"]
 
 
 def claimed(store: Store, worker: int = WORKER) -> Task:
