@@ -113,6 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     )  # on top of what the idle worker has mapped
 
     max_age_days: Annotated[float, Meta(gt=0, le=36500)] = 30.0  # of running time, after a task has finished
+    images_max_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 0  # quota of the pictures; 0: half of their disk's size
     backups_kept: Annotated[int, Meta(ge=1, le=100)] = 3  # whole copies of the database; the pictures are not in them
     backup_hours: Annotated[float, Meta(gt=0, le=8760)] = 6.0  # of running time; skipped when nothing has changed
     disk_reserve_bytes: Annotated[int, Meta(ge=0, le=1 << 50)] = 256 << 20  # kept free for everything else on the disk

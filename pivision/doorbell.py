@@ -37,8 +37,8 @@ class Doorbell:
 
 def ring(path: Path, message: bytes = b"") -> None:
     """Ring the bell at `path`. Nobody there, or more rings than they can hear: then they look by themselves."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
-        with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError):  # of the socket itself, too: what was stored is stored, rung for or not
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sender:
             sender.sendto(message, str(path))
 
 

@@ -5,6 +5,7 @@ same request may succeed later, `remedy` tells the caller what to do. The docstr
 message given when raising says what happened this time. Standard library only.
 """
 
+import errno
 from typing import ClassVar
 
 
@@ -23,6 +24,27 @@ class PiVisionError(Exception):
     def title(cls) -> str:
         """The docstring's sentence: what this kind of error means."""
         return (cls.__doc__ or "").strip()
+
+
+_PASSING = frozenset(
+    {
+        errno.EMFILE,
+        errno.ENFILE,
+        errno.EIO,
+        errno.ENOMEM,
+        errno.ENOBUFS,
+        errno.EINTR,
+        errno.EAGAIN,
+        errno.EBUSY,
+        errno.ESTALE,
+        errno.ETIMEDOUT,
+    }
+)
+
+
+def may_pass(error: OSError) -> bool:
+    """Whether this says nothing about the file, and the same call may succeed a moment later."""
+    return error.errno in _PASSING
 
 
 def kind_of(code: str) -> type[PiVisionError]:
@@ -271,7 +293,14 @@ class StorageFull(PiVisionError):
     """The disk has no room for this above the reserve."""
 
     code, status, retryable = "storage-full", 507, True
-    remedy = "Free some space, or lower max_age_days or disk_reserve_bytes."
+    remedy = "Free some space, or lower max_age_days, images_max_bytes or disk_reserve_bytes."
+
+
+class StorageUnavailable(PiVisionError):
+    """A file cannot be read or written right now."""
+
+    code, status, retryable = "storage-unavailable", 503, True
+    remedy = "Repeat the request a little later. If this persists, check what the detail names, and the disk."
 
 
 # What happens to a task at work

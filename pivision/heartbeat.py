@@ -5,6 +5,7 @@ task promises the task's deadline, so that a long task needs no thread that coul
 Standard library only: health reads these files, too.
 """
 
+import contextlib
 import functools
 import json
 import os
@@ -73,24 +74,26 @@ def path(run_dir: Path, worker: int) -> Path:
 def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_seconds: float | None = None) -> None:
     """Leave a sign: idle, or at work on a task that ends within `deadline_seconds`.
 
-    Whoever reads in the middle of it may find no sign: health believes that only when it finds none three times.
+    Whoever reads in the middle of it may find no sign: health believes that only when it finds none three times. A sign
+    that cannot be left just now is left out: whoever waits for it decides, and a task at work need not end for it.
     """
     now = boottime()
     deadline = None if deadline_seconds is None else now + deadline_seconds
     due = now + IDLE_PROMISE_SECONDS if deadline is None else deadline + MARGIN_SECONDS
     sign = json.dumps(Heartbeat(os.getpid(), boot_id(), due, task_id, deadline)._asdict()).encode()
-    file = os.open(path(run_dir, worker), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.pwrite(file, sign.ljust(_SIGN_BYTES), 0)  # in place: a rename costs a disk half a millisecond
-    finally:
-        os.close(file)
+    with contextlib.suppress(OSError):
+        file = os.open(path(run_dir, worker), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            os.pwrite(file, sign.ljust(_SIGN_BYTES), 0)  # in place: a rename costs a disk half a millisecond
+        finally:
+            os.close(file)
 
 
 def read(run_dir: Path, worker: int) -> Heartbeat | None:
-    """The last sign of worker number `worker`; None if there is none."""
+    """The last sign of worker number `worker`; None if there is none. Raises OSError where nobody can tell just now."""
     try:
         return Heartbeat(**json.loads(path(run_dir, worker).read_bytes()))
-    except (OSError, ValueError, TypeError):
+    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
         return None
 
 

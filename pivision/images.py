@@ -5,27 +5,44 @@ name: a process that dies in between leaves nothing behind. Whoever makes a row 
 folder meanwhile, and whoever removes images without rows takes that lock alone, so that no row is ever made for an
 image that is just being removed.
 
+Names come from rows, and rows may come from elsewhere: nothing but 64 hexadecimal digits ever becomes a path here, and
+files with other names are left alone.
+
 Beside an image may lie its preview, for whoever looks at many at once. It is a convenience: not flushed to the disk,
 not in a backup, and gone with the image.
 """
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import io
 import mmap
 import os
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pivision import program
-from pivision.errors import DatabaseBusy, ImageEmpty, ImageLost, StorageFull, UploadTooLarge
+from pivision.errors import (
+    DatabaseBusy,
+    ImageEmpty,
+    ImageLost,
+    PiVisionError,
+    StorageFull,
+    StorageUnavailable,
+    UploadTooLarge,
+)
 
 _LOCK_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PREVIEW = ".preview"
+_RESERVE_FILES = 16  # names kept free for the database and everything else, where a filesystem counts them
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)  # there is no image: nothing, a link, a folder
 _JPEG_BEGIN, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -48,7 +65,9 @@ class ReceivedImage:
     @contextlib.contextmanager
     def bytes(self) -> Iterator[mmap.mmap]:
         """The content, mapped and not read: the size of an upload is no matter of memory."""
-        with mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with _storage_errors():
+            content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
+        with content:
             yield content
 
     @contextlib.contextmanager
@@ -78,7 +97,7 @@ class Images:
     def receive(self, stream: Readable, max_bytes: int) -> Iterator[ReceivedImage]:
         """Take an image from `stream`, up to its end.
 
-        Raises UploadTooLarge, ImageEmpty, StorageFull; in each case nothing is left on the disk.
+        Raises UploadTooLarge, ImageEmpty, StorageFull, StorageUnavailable; in each case nothing is left on the disk.
         """
         digest = hashlib.sha256()
         size_bytes = 0
@@ -101,7 +120,7 @@ class Images:
     def kept(self, content: bytes) -> Iterator[str]:
         """Keep an image that was made here, and yield its SHA-256; protected from removal until the block ends.
 
-        The block is where the row is made that refers to it. Raises StorageFull, DatabaseBusy.
+        The block is where the row is made that refers to it. Raises StorageFull, StorageUnavailable, DatabaseBusy.
         """
         with self.receive(io.BytesIO(content), len(content)) as image, image.kept():
             yield image.sha256
@@ -115,32 +134,46 @@ class Images:
                 program.fsync_folder(folder)
 
     def require_room(self, size_bytes: int) -> None:
-        """Raise StorageFull if `size_bytes` more would eat into the reserve."""
-        if self.free_bytes() - size_bytes < self._reserve_bytes:
-            free = f"{self.free_bytes()} bytes are free"
+        """Raise StorageFull if `size_bytes` more would eat into the reserve, or if no more files can be made."""
+        disk = self._disk()
+        free_bytes = disk.f_bavail * disk.f_frsize
+        if free_bytes - size_bytes < self._reserve_bytes:
+            free = f"{free_bytes} bytes are free"
             raise StorageFull(f"{free}, of which {self._reserve_bytes} are the reserve (disk_reserve_bytes)")
+        if disk.f_files and disk.f_favail < _RESERVE_FILES:  # btrfs and its like count none: all is 0
+            raise StorageFull(f"{disk.f_favail} more files can be made on this disk (df -i): too few")
 
     def free_bytes(self) -> int:
         """What this process may still write on the disk of the images."""
-        with _storage_errors():
-            disk = os.statvfs(self._folder)
+        disk = self._disk()
         return disk.f_bavail * disk.f_frsize
 
+    def disk_bytes(self) -> int:
+        """The size of the disk of the images; 0 where the filesystem does not tell."""
+        disk = self._disk()
+        return disk.f_blocks * disk.f_frsize
+
     def path(self, sha256: str) -> Path:
-        """Where the image is, if it is."""
+        """Where the image is, if it is. Raises ImageLost for what is no SHA-256: no path is made of it."""
+        if not _SHA256.fullmatch(sha256):
+            raise ImageLost(f"{sha256[:64]!r} is no name of an image")
         return self._folder / sha256[:2] / sha256
 
+    def open(self, sha256: str) -> BinaryIO:
+        """The image, to be read. Raises ImageLost, and StorageUnavailable where nobody can tell whether it is there."""
+        path = self.path(sha256)
+        with _reading(sha256):
+            return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
+
     def read(self, sha256: str) -> bytes:
-        """The image's bytes. Raises ImageLost."""
-        try:
-            return self.path(sha256).read_bytes()
-        except OSError as error:
-            raise ImageLost(f"image {sha256[:12]}…: {error.strerror}") from None
+        """The image's bytes. Raises ImageLost, StorageUnavailable."""
+        with self.open(sha256) as image, _reading(sha256):
+            return image.read()
 
     def keep_preview(self, sha256: str, jpeg: bytes) -> None:
         """Put a small JPEG of an image beside it. Whatever stands in the way, it can be done without."""
         file = self._preview(sha256)
-        with contextlib.suppress(StorageFull, DatabaseBusy), _storage_errors():
+        with contextlib.suppress(StorageFull, StorageUnavailable, DatabaseBusy), _storage_errors():
             self.require_room(len(jpeg))
             with _locked(file.parent, fcntl.LOCK_SH) as folder:
                 descriptor = os.open(file.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
@@ -153,38 +186,68 @@ class Images:
         """The small JPEG of an image; None if there is none, or a pulled plug has left a part of it."""
         try:
             jpeg = self._preview(sha256).read_bytes()
-        except OSError:
+        except OSError:  # whatever it is: the image itself does as well
             return None
         return jpeg if jpeg.startswith(_JPEG_BEGIN) and jpeg.endswith(_JPEG_END) else None
 
-    def remove_unreferenced(self, sha256s: set[str], is_referenced: Callable[[str], bool]) -> None:
-        """Remove those of the images that nothing refers to, unless their folder is in use just now."""
-        for sha256 in sha256s:
+    def remove_unreferenced(self, sha256s: Iterable[str], is_referenced: Callable[[str], bool]) -> int:
+        """Remove those of the images that nothing refers to, and return how many bytes that has freed.
+
+        What is in use just now, or cannot be removed, stays: whoever looks through all folders comes by again.
+        """
+        freed_bytes = 0
+        for sha256 in filter(_SHA256.fullmatch, sha256s):
             file = self.path(sha256)
-            with contextlib.suppress(FileNotFoundError, BlockingIOError), _locked(file.parent, fcntl.LOCK_EX, 0):
+            with contextlib.suppress(OSError, StorageUnavailable), _locked(file.parent, fcntl.LOCK_EX, 0):
                 if not is_referenced(sha256):
                     for path in (file, self._preview(sha256)):
-                        path.unlink(missing_ok=True)
+                        with contextlib.suppress(FileNotFoundError):
+                            size_bytes = path.lstat().st_size
+                            path.unlink()
+                            freed_bytes += size_bytes
+        return freed_bytes
 
     def shard(self, number: int) -> set[str]:
         """The images in one of the 256 folders: a share small enough to be looked through in passing.
 
         With those of which only a preview is left: they are to be removed, too.
         """
-        return {name.removesuffix(_PREVIEW) for name in self._files(number)}
+        return {file.name.removesuffix(_PREVIEW) for file in self._files(number)}
+
+    def shard_bytes(self, number: int) -> int:
+        """The size of one of the 256 folders: its images and their previews."""
+        size_bytes = 0
+        with _storage_errors():
+            for file in self._files(number):
+                with contextlib.suppress(FileNotFoundError):  # removed just now
+                    size_bytes += file.stat(follow_symlinks=False).st_size
+        return size_bytes
+
+    def shard_changed_ns(self, number: int) -> int:
+        """When a file in this folder was made or removed last: differs when its size may."""
+        with _storage_errors():
+            return self._shard_folder(number).stat().st_mtime_ns
 
     def names(self) -> set[str]:
         """All of them."""
-        return {name for number in range(256) for name in self._files(number) if not name.endswith(_PREVIEW)}
+        return {file.name for number in range(256) for file in self._files(number) if not file.name.endswith(_PREVIEW)}
 
     def _preview(self, sha256: str) -> Path:
-        return self.path(sha256 + _PREVIEW)
+        return self.path(sha256).with_name(sha256 + _PREVIEW)
 
-    def _files(self, number: int) -> set[str]:
+    def _disk(self) -> os.statvfs_result:
+        with _storage_errors():
+            return os.statvfs(self._folder)
+
+    def _files(self, number: int) -> list[os.DirEntry[str]]:
+        """The files in this folder, but for those that are not ours. Raises StorageUnavailable."""
         try:
-            return {file.name for file in self._shard_folder(number).iterdir()}
-        except FileNotFoundError:
-            return set()
+            with _storage_errors(), os.scandir(self._shard_folder(number)) as files:
+                return [file for file in files if _SHA256.fullmatch(file.name.removesuffix(_PREVIEW))]
+        except StorageUnavailable as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return []
+            raise
 
     def _shard_folder(self, number: int) -> Path:
         return self._folder / f"{number:02x}"
@@ -207,9 +270,11 @@ def _write_all(file: BinaryIO, chunk: bytes) -> None:
 def _locked(folder: Path, kind: int, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[int]:
     """Hold flock on `folder` and yield its descriptor. The kernel lets go of it when this process dies.
 
-    Raises BlockingIOError at once when no wait was allowed, else DatabaseBusy when the wait was in vain.
+    Raises BlockingIOError at once when no wait was allowed, else DatabaseBusy when the wait was in vain, and
+    StorageUnavailable.
     """
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    with _storage_errors():
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         give_up = time.monotonic() + timeout_seconds
         while True:
@@ -229,7 +294,22 @@ def _locked(folder: Path, kind: int, timeout_seconds: float = _LOCK_TIMEOUT_SECO
 
 @contextlib.contextmanager
 def _storage_errors() -> Iterator[None]:
+    """Let the block raise StorageFull or StorageUnavailable instead of OSError."""
     try:
         yield
     except OSError as error:
-        raise StorageFull(f"the image cannot be written: {error.strerror}") from error
+        raise _of_disk(error, error.filename or "the folder of the images") from error
+
+
+@contextlib.contextmanager
+def _reading(sha256: str) -> Iterator[None]:
+    """Let the block raise ImageLost where there is no such file: everything else may pass by itself."""
+    try:
+        yield
+    except OSError as error:
+        about = f"image {sha256[:12]}…"
+        raise (ImageLost(f"{about}: {error.strerror}") if error.errno in _GONE else _of_disk(error, about)) from error
+
+
+def _of_disk(error: OSError, about: object) -> PiVisionError:
+    return (StorageFull if error.errno in _FULL else StorageUnavailable)(f"{about}: {error.strerror}")

@@ -1,15 +1,20 @@
-"""Housekeeping: what has been finished for long goes, and so do images that no task has.
+"""Housekeeping: finished tasks past their age, or beyond the quota of the images, go, and images that no task has.
 
 Age is counted in running time of the appliance, never by the wall clock: a Pi without a battery may wake up in another
-year, and nothing must be lost by that. Each step is small, so that it fits between two tasks.
+year, and nothing must be lost by that. The quota is compared with what the images themselves take, never with how full
+the disk is: a disk that something else fills refuses new images and costs none of those that are there. Each step is
+small, so that it fits between two tasks.
 """
 
+import contextlib
 import itertools
 import logging
 import time
 from collections.abc import Callable
+from typing import NamedTuple
 
 from pivision import heartbeat
+from pivision.errors import StorageUnavailable
 from pivision.images import Images
 from pivision.store import Store
 
@@ -18,19 +23,28 @@ LIVE_KEPT_SECONDS = 60.0
 
 _STEP_TASKS = 50  # removed with one commit
 _STEP_SECONDS = 0.5  # then a task may be waiting; what is left has time until the next step
-_KEPT_TASKS = 10  # however full the disk is: a result must live long enough to be read
+_KEPT_TASKS = 10  # however small the quota is: a result must live long enough to be read
+_FILES = 3  # an image, its preview and a drawing, whose sizes no row has: so no step removes more than must go
 _SECONDS_PER_DAY = 86400
+_FOLDERS = 256
+_COUNT_PAUSE_SECONDS = 1.0  # between two looks at the folders' times, 0.3 ms each
+_COUNT_SECONDS = 0.05  # of reading folders in one look: a million files take some looks more and delay no task
 
 
 class Retention:
-    """Keeps the data folder within its bounds, step by step."""
+    """Keeps the data folder within its bounds, step by step.
 
-    def __init__(self, store: Store, images: Images, max_age_days: float, wanted_free_bytes: int) -> None:
+    `max_bytes` is the quota of the images with previews and drawings; 0: half of the disk that they are on.
+    """
+
+    def __init__(self, store: Store, images: Images, max_age_days: float, max_bytes: int) -> None:
         self._store = store
         self._images = images
         self._max_age_seconds = max_age_days * _SECONDS_PER_DAY
-        self._wanted_free_bytes = wanted_free_bytes
-        self._shards = itertools.cycle(range(256))
+        self._max_bytes = max_bytes
+        self._shards = itertools.cycle(range(_FOLDERS))
+        self._usage = _Usage(images)
+        self._count_due = time.monotonic()
         self._log = logging.getLogger("retention")
 
     def step(self) -> None:
@@ -44,14 +58,26 @@ class Retention:
         self._remove_all("expired", lambda: self._store.remove_expired(self._max_age_seconds, _STEP_TASKS), give_up)
         self._remove_unreferenced(self._images.shard(next(self._shards)))
 
-    def make_room(self) -> None:
-        """While less than the wanted space is free, remove what has been finished longest."""
-        while self._images.free_bytes() < self._wanted_free_bytes:
-            sha256s = self._store.remove_oldest(_STEP_TASKS, _KEPT_TASKS)
+    def keep_quota(self) -> None:
+        """While the images take more than their quota, remove the tasks that have been finished longest.
+
+        For one process of the appliance: two would each remove what is too much.
+        """
+        now = time.monotonic()
+        if now < self._count_due:
+            return
+        self._count_due = now + _COUNT_PAUSE_SECONDS
+        used_bytes = self._usage.count(now + _COUNT_SECONDS)
+        quota_bytes = self._max_bytes or self._images.disk_bytes() // 2
+        if used_bytes is None or not quota_bytes or used_bytes <= quota_bytes:
+            return
+        excess_bytes = used_bytes - quota_bytes
+        while excess_bytes > 0 and time.monotonic() < now + _STEP_SECONDS:
+            sha256s = self._store.remove_oldest(excess_bytes // _FILES, _STEP_TASKS, _KEPT_TASKS)
             if not sha256s:
                 break
-            self._log.info("tasks with %d images removed to free the disk", len(sha256s))
-            self._remove_unreferenced(sha256s)
+            excess_bytes -= self._remove_unreferenced(sha256s)
+            self._log.info("tasks with %d images removed: above %d bytes (images_max_bytes)", len(sha256s), quota_bytes)
 
     def _remove_all(self, kind: str, remove: Callable[[], set[str]], give_up: float) -> None:
         """Remove step by step until nothing is left or the time is up; at least one step."""
@@ -64,5 +90,48 @@ class Retention:
         if count:
             self._log.info("%s tasks with %d images removed", kind, count)
 
-    def _remove_unreferenced(self, sha256s: set[str]) -> None:
-        self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
+    def _remove_unreferenced(self, sha256s: set[str]) -> int:
+        return self._images.remove_unreferenced(sha256s, self._store.is_image_referenced)
+
+
+class _Folder(NamedTuple):
+    """What was found in one of the folders of images."""
+
+    size_bytes: int
+    changed_ns: int
+    is_settled: bool  # read once more after it had changed: the time of a folder is only as fine as the kernel's tick
+
+
+class _Usage:
+    """Counts the bytes of the images: only folders that have changed are read again, a few in each look.
+
+    By the files and not by the rows: a row that is damaged, or comes from elsewhere, may claim any size.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self._images = images
+        self._folders: dict[int, _Folder] = {}
+        self._unread: list[int] = []  # of this round
+
+    def count(self, give_up: float) -> int | None:
+        """Read on until the time is up; the bytes of all folders when each that had changed was read, else None."""
+        if not self._unread:
+            self._unread = [number for number in range(_FOLDERS) if not self._is_known(number)]
+        while self._unread:
+            with contextlib.suppress(StorageUnavailable):  # counts as it was last seen, and is read in the next round
+                self._read(self._unread.pop())
+            if time.monotonic() >= give_up and self._unread:
+                return None
+        return sum(folder.size_bytes for folder in self._folders.values())
+
+    def _is_known(self, number: int) -> bool:
+        known = self._folders.get(number)
+        with contextlib.suppress(StorageUnavailable):
+            return known is not None and known.is_settled and known.changed_ns == self._images.shard_changed_ns(number)
+        return False
+
+    def _read(self, number: int) -> None:
+        known = self._folders.get(number)
+        changed_ns = self._images.shard_changed_ns(number)
+        is_settled = known is not None and known.changed_ns == changed_ns
+        self._folders[number] = _Folder(self._images.shard_bytes(number), changed_ns, is_settled)

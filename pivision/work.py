@@ -22,6 +22,8 @@ from pivision import abilities, operations, picture, vision
 from pivision.abilities import Abilities
 from pivision.config import Settings
 from pivision.errors import (
+    DatabaseBusy,
+    DatabaseUnusable,
     ImageEmpty,
     ImageLost,
     ImageTruncated,
@@ -32,6 +34,7 @@ from pivision.errors import (
     OperationFailed,
     OutOfMemory,
     PiVisionError,
+    StorageUnavailable,
 )
 from pivision.images import Images
 from pivision.models import TRIAL_SECONDS, Installed, Models
@@ -46,6 +49,9 @@ _DRAWS = "annotate"  # what the others have found, so it runs last
 _CARD_SIDE_PX = 640
 _PREVIEW_FROM_BYTES = 100_000
 _DAMAGED = (ImageEmpty, ImageTruncated, ImageUnsupported, ImageUndecodable)  # what a card that rots makes of a picture
+
+PASSING = (StorageUnavailable, DatabaseBusy, DatabaseUnusable)
+"""What says nothing about a task: a file or the database is out of reach just now."""
 
 
 class Work:
@@ -66,7 +72,8 @@ class Work:
     def result_of(self, task: Task, kept: contextlib.ExitStack) -> tuple[bytes, TaskError | None]:
         """The task's result as JSON, and an error if no operation has one.
 
-        What was drawn is protected from removal until `kept` is closed: after the result was stored.
+        What was drawn is protected from removal until `kept` is closed: after the result was stored. Raises one of
+        PASSING for what may pass by itself: no reason to fail a task for good.
         """
         outcomes: dict[str, dict[str, Any]] = {}
         errors: list[TaskError] = []
@@ -78,6 +85,8 @@ class Work:
                 found={},
                 keep=lambda jpeg: kept.enter_context(self._images.kept(jpeg)),
             )
+        except PASSING:
+            raise
         except PiVisionError as refusal:
             return b"{}", task_error(refusal)
         except MemoryError:
@@ -87,6 +96,8 @@ class Work:
             try:
                 scene.found[call.name] = found = self._vision.run(call, scene, self._model_for(call))
                 outcome = msgspec.to_builtins(found)
+            except PASSING:
+                raise
             except PiVisionError as refusal:
                 errors.append(task_error(refusal))
                 outcome = {"error": errors[-1]}

@@ -22,13 +22,14 @@ from pivision.errors import (
     DeadlineExceeded,
     PiVisionError,
     StorageFull,
+    StorageUnavailable,
     WorkerDied,
 )
 from pivision.opening import until_open
 from pivision.retention import Retention
 from pivision.store.backup import Backups
 from pivision.task import Task, TaskError
-from pivision.work import Work, task_error
+from pivision.work import PASSING, Work, task_error
 
 HAND_BACK_AFTER_SECONDS = 8.0
 """How long a task may go on after SIGTERM. conf/supervisord.conf's stopwaitsecs is longer."""
@@ -37,7 +38,9 @@ _LOOK_SECONDS = 5.0  # how often to look at the queue without being rung for
 _HOUSEKEEPING_SECONDS = 60.0
 _OPENING_SECONDS = 300.0  # without a sign of progress, on the slowest card; then another program may try
 _WARM_UP_SECONDS = 300.0  # for all models that are wanted from the start
-_OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull)  # pass by themselves; what does not, ends this process
+_OBSTACLES = (DatabaseBusy, DatabaseUnusable, StorageFull, StorageUnavailable)  # pass by themselves; others end this
+_PATIENCE_SECONDS = 600.0  # with a picture that cannot be read just now: a bad sector is for good
+_POSTPONED_KNOWN = 1000
 _LIBC = ctypes.CDLL(None)
 
 
@@ -52,12 +55,7 @@ class Worker:
         self._lock = worker_lock.hold(settings.run_dir, number)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
         self._gate, self._store, self._images = until_open(settings, self._promise_to_open, self._promise_to_open)
-        self._retention = Retention(
-            self._store,
-            self._images,
-            settings.max_age_days,
-            wanted_free_bytes=settings.disk_reserve_bytes + settings.max_upload_bytes,
-        )
+        self._retention = Retention(self._store, self._images, settings.max_age_days, settings.images_max_bytes)
         self._backups = Backups(
             settings.data_dir, settings.backups_kept, settings.backup_hours * 3600, settings.disk_reserve_bytes
         )
@@ -67,6 +65,7 @@ class Worker:
         self._stopping = threading.Event()
         self._stopped = threading.Event()
         self._task: Task | None = None
+        self._postponed_since: dict[int, float] = {}  # by task, in time.monotonic()
 
     def run(self) -> None:
         """Work until SIGTERM."""
@@ -79,7 +78,8 @@ class Worker:
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
             try:
-                self._retention.make_room()  # at each look: a full disk refuses uploads
+                if self._number == 1:
+                    self._retention.keep_quota()
                 if self._task is None:
                     self._keep_house()
                     self._task = self._store.claim(self._number)
@@ -112,6 +112,8 @@ class Worker:
         with contextlib.ExitStack() as kept:
             try:
                 result, error = self._work.result_of(task, kept)
+            except (*PASSING, OSError) as obstacle:
+                raise self._postponed(task, obstacle) from obstacle
             finally:
                 signal.setitimer(signal.ITIMER_REAL, 0)
             while True:
@@ -122,10 +124,27 @@ class Worker:
                     self._log.warning("task %d cannot be finished yet: %s", task.id, obstacle)
                     heartbeat.beat(self._settings.run_dir, self._number)
                     self._bell.wait(_LOOK_SECONDS)  # SIGTERM ends this, too: see _await_stop
+        self._postponed_since.pop(task.id, None)
         if not finished:
             self._log.warning("task %d is no longer ours, its result is dropped", task.id)
         self._ring_server(task)
         return following
+
+    def _postponed(self, task: Task, obstacle: Exception) -> PiVisionError:
+        """Put back, behind the others, what something passing keeps from being done; give up what it does for long."""
+        error = obstacle if isinstance(obstacle, PiVisionError) else StorageUnavailable(str(obstacle))
+        now = time.monotonic()
+        since = self._postponed_since.setdefault(task.id, now)
+        if now - since >= _PATIENCE_SECONDS:
+            self._store.fail(task, task_error(error), b"{}")
+            del self._postponed_since[task.id]
+        elif not self._store.defer(task):
+            self._store.hand_back(task)
+        while len(self._postponed_since) > _POSTPONED_KNOWN:
+            del self._postponed_since[next(iter(self._postponed_since))]  # known longest
+        self._task = None
+        self._ring_server(task)
+        return error
 
     def _ring_server(self, task: Task) -> None:
         """This task, and the next if it was claimed with the same commit, have made a step."""
@@ -142,10 +161,10 @@ class Worker:
         if time.monotonic() < self._housekeeping_due:
             return
         self._put_back_abandoned()  # before the first heartbeat, which replaces the one that tells of the last death
+        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS  # a step that fails keeps no task waiting
         self._retention.step()
         for chore in self._beside:
             chore.start()
-        self._housekeeping_due = time.monotonic() + _HOUSEKEEPING_SECONDS
 
     def _put_back_abandoned(self) -> None:
         """Requeue or quarantine what dead workers had. Their locks tell that they are dead: the kernel drops them."""
@@ -158,10 +177,10 @@ class Worker:
 
     def _put_back(self, task: Task) -> None:
         cause = self._cause_of_death(task)
-        if task.attempt < self._settings.max_attempts:
-            if self._store.requeue(task):
-                self._log.warning("task %d is queued again after attempt %d: %s", task.id, task.attempt, cause.detail)
-                self._ring_server(task)
+        requeue = self._store.requeue_overrun if cause.code == DeadlineExceeded.code else self._store.requeue
+        if task.attempt < self._settings.max_attempts and requeue(task):
+            self._log.warning("task %d is queued again after attempt %d: %s", task.id, task.attempt, cause.detail)
+            self._ring_server(task)
         elif self._store.quarantine(task, cause):
             self._log.error("task %d is quarantined after attempt %d: %s", task.id, task.attempt, cause.detail)
             self._ring_server(task)

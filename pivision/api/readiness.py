@@ -9,7 +9,7 @@ import msgspec
 from pivision import heartbeat
 from pivision.api.endpoint import described
 from pivision.config import Settings
-from pivision.errors import PiVisionError
+from pivision.errors import PiVisionError, StorageUnavailable
 from pivision.images import Images
 from pivision.store import Store
 
@@ -76,7 +76,11 @@ class Ready:
 
     def _worker(self) -> str:
         beats = (heartbeat.read(self._settings.run_dir, worker) for worker in range(1, self._settings.workers + 1))
-        return "ok" if any(beat and beat.is_fresh() for beat in beats) else "no worker has given a sign of life lately"
+        try:
+            is_heard = any(beat and beat.is_fresh() for beat in beats)
+        except OSError:
+            return StorageUnavailable.code
+        return "ok" if is_heard else "no worker has given a sign of life lately"
 
 
 class NotReady:

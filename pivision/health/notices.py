@@ -3,6 +3,7 @@
 Delivered by a thread of their own, so that a slow other side does not keep health from its rounds.
 """
 
+import collections
 import contextlib
 import json
 import logging
@@ -32,19 +33,22 @@ class Notices:
         self._webhook = Webhook(url, outbox.parent / "secrets" / SECRET_FILE) if url else None
         self._log = log
         self._news = threading.Event()
+        self._unwritten: collections.deque[bytes] = collections.deque(maxlen=KEPT)
         if self._webhook:
             threading.Thread(target=self._deliver, args=(self._webhook,), daemon=True).start()
 
     def put(self, event: Event) -> None:
-        """Send word of an event, in the end: a full or missing disk alone can lose it."""
+        """Send word of an event, in the end: one that a full disk does not take can be lost with this process alone."""
         if not self._webhook:
             return
-        with contextlib.suppress(OSError):
+        notice = json.dumps({"box": socket.gethostname(), **event._asdict()}).encode()
+        try:
             program.make_private_folder(self._outbox)
             for old in self._waiting()[: -KEPT + 1]:
                 old.unlink(missing_ok=True)
-            notice = {"box": socket.gethostname(), **event._asdict()}
-            program.write_durably(self._outbox / f"{event.number:08}.json", json.dumps(notice).encode())
+            program.write_durably(self._outbox / f"{event.number:08}.json", notice)
+        except OSError:
+            self._unwritten.append(notice)
         self._news.set()
 
     def _waiting(self) -> list[Path]:
@@ -64,6 +68,10 @@ class Notices:
                         file.unlink()
             except OSError as error:  # of the disk, and it may pass
                 fault = f"{error.filename}: {error.strerror}"
+            while self._unwritten and not fault:
+                fault = webhook.post(self._unwritten[0])
+                if not fault:
+                    self._unwritten.popleft()
             if not fault:
                 failures = 0
                 self._news.wait()

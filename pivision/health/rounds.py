@@ -12,6 +12,7 @@ from pivision import heartbeat
 from pivision.health import tree
 from pivision.health.database import RecoveryReports
 from pivision.health.deaths import Deaths
+from pivision.health.disk import Disk
 from pivision.health.folders import Folders
 from pivision.health.healing import MISSES, UP, Finding, Patient, Remedy
 from pivision.health.ladder import HEALINGS, Ladder, Rung
@@ -61,6 +62,7 @@ class Health:
         self._history = History(settings.data_dir)
         self._notices = Notices(settings.data_dir / "outbox", notice_url, log)
         self._deaths = Deaths(settings.run_dir)
+        self._disk = Disk(self._signs.address)
         self._recoveries = RecoveryReports(settings.data_dir)
         self._patients: dict[str, Patient] = {}
         self._programs: list[Program] = []
@@ -97,6 +99,7 @@ class Health:
         self._trouble("supervisord", "")
         for seen in self._programs:
             self._examine(seen)
+        self._trouble("disk", self._disk.complaint())
         self._report()
         self._tell_systemd()
 

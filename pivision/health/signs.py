@@ -45,7 +45,10 @@ class Signs:
         return None if status == http.client.OK else f"/healthz answered {status}"
 
     def _check_heartbeat(self, running: Program) -> str | None:
-        last = heartbeat.read(self._run_dir, int(running.name.rpartition("_")[2]))
+        try:
+            last = heartbeat.read(self._run_dir, int(running.name.rpartition("_")[2]))
+        except OSError:  # of this process or of the disk: it says nothing about the worker
+            return None
         if last is None or last.pid != running.pid:
             return "it has given no sign of life since it started"
         if last.is_fresh():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 
-from pivision.errors import ModelMissing, ModelUnusable
+from pivision.errors import ModelMissing, ModelUnusable, StorageUnavailable, may_pass
 from pivision.models import manifest
 from pivision.models.catalogue import CATALOGUE
 from pivision.models.model import File, Model, Origin
@@ -61,10 +61,16 @@ class Models:
         ]
 
     def has(self, model: Model) -> bool:
-        """Whether its file is there, in order or not; one that this user may not see is not."""
+        """Whether its file is there, in order or not; one that this user may not see is not.
+
+        Raises StorageUnavailable.
+        """
+        path = self.folder / model.file
         try:
-            (self.folder / model.file).stat()
-        except OSError:
+            path.stat()
+        except OSError as error:
+            if may_pass(error):
+                raise StorageUnavailable(f"{path}: {error.strerror}") from error
             return False
         return True
 
@@ -94,11 +100,16 @@ class Models:
         return Installed(model, self.folder / model.file, self.check(model))
 
     def check(self, file: File) -> str:
-        """The identity of a file that is there and in order. Raises ModelMissing, ModelUnusable."""
+        """The identity of a file that is there and in order.
+
+        Raises ModelMissing, ModelUnusable, and StorageUnavailable where nobody can tell just now.
+        """
         path = self.folder / file.file
         try:
             status = path.stat()
         except OSError as error:
+            if may_pass(error):
+                raise StorageUnavailable(f"{path}: {error.strerror}") from error
             hint = f": {INSTALL} {file.name}" if file.origin else ""
             raise ModelMissing(f"{path}: {error.strerror}{hint}") from None
         description = hashlib.sha256(msgspec.json.encode(file)).hexdigest()[:16]
@@ -114,4 +125,4 @@ def _is_whole(path: Path, origin: Origin) -> bool:
     try:
         return origin.is_in(path)
     except OSError as error:
-        raise ModelUnusable(f"{path}: {error.strerror}") from None
+        raise (StorageUnavailable if may_pass(error) else ModelUnusable)(f"{path}: {error.strerror}") from error

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from pivision.errors import ModelUnusable
+from pivision.errors import ModelUnusable, StorageUnavailable, may_pass
 from pivision.models.catalogue import FILES
 from pivision.models.model import Model
 from pivision.operations.objects import Label
@@ -32,20 +32,24 @@ class Manifest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def files(folder: Path) -> list[Path]:
-    """The manifests in `folder`, by name; none where it cannot be looked into."""
+    """The manifests in `folder`, by name; none where this user may not look. Raises StorageUnavailable."""
     try:
         return sorted(file for file in folder.iterdir() if file.suffix == ".toml")
-    except OSError:
+    except OSError as error:
+        if may_pass(error):
+            raise StorageUnavailable(f"{folder}: {error.strerror}") from error
         return []
 
 
 def read(file: Path) -> Model:
-    """The model that a manifest describes. Raises ModelUnusable when it says something wrong."""
+    """The model that a manifest describes. Raises ModelUnusable when it says something wrong, StorageUnavailable."""
     try:
         told = msgspec.convert(tomllib.loads(file.read_text(encoding="utf-8")), Manifest)
         model = {"name": file.stem, "operation": "objects", "origin": None, **msgspec.structs.asdict(told)}
         if file.stem in FILES:
             raise ModelUnusable(f"{file}: the catalogue has a model of this name; rename the file")
         return msgspec.convert(model, Model)
-    except (OSError, UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
+    except (UnicodeDecodeError, RecursionError, tomllib.TOMLDecodeError, msgspec.ValidationError) as error:
         raise ModelUnusable(f"{file}: {error}") from None
+    except OSError as error:
+        raise (StorageUnavailable if may_pass(error) else ModelUnusable)(f"{file}: {error}") from error

@@ -173,6 +173,10 @@ class Store:
         """Put the task back into the queue as if it had never been taken. False as with `finish`."""
         return bool(self._write("hand_back", **fence(task)))
 
+    def defer(self, task: Task) -> bool:
+        """Put the task back as `hand_back` does, but behind all that wait now. False also if too many wait so."""
+        return bool(self._write("defer", **fence(task)))
+
     def previous(self, task: Task) -> Task | None:
         """The newest task before this one from the same source, in whatever state; None without one, or a source."""
         if task.source is None:
@@ -187,6 +191,13 @@ class Store:
     def requeue(self, task: Task) -> bool:
         """Let another worker try: this one is dead. False if that was done already."""
         return bool(self._write("requeue", **fence(task)))
+
+    def requeue_overrun(self, task: Task) -> bool:
+        """Let a task be tried once more, behind all that wait now: its deadline has ended its worker.
+
+        False if it had that try already, or if too many wait so; and if that was done already.
+        """
+        return bool(self._write("requeue_overrun", **fence(task)))
 
     def quarantine(self, task: Task, error: TaskError) -> bool:
         """Set the task aside: its last worker is dead. False if that was done already."""
@@ -206,9 +217,12 @@ class Store:
         """Remove at most `limit` live tasks that finished longer ago, but for quarantined ones; return as above."""
         return images_of(self._write("remove_live", kept_seconds=int(kept_seconds), limit=limit))
 
-    def remove_oldest(self, limit: int, kept: int) -> set[str]:
-        """Remove the `limit` tasks that finished longest ago, but not the last `kept`; return as above."""
-        return images_of(self._write("remove_oldest", limit=limit, kept=kept))
+    def remove_oldest(self, excess_bytes: int, limit: int, kept: int) -> set[str]:
+        """Remove tasks that finished longest ago until their images have `excess_bytes`; return as above.
+
+        At most `limit`, and none of the last `kept` to finish.
+        """
+        return images_of(self._write("remove_oldest", excess_bytes=excess_bytes, limit=limit, kept=kept))
 
     def is_image_referenced(self, sha256: str) -> bool:
         """Whether any task has this image, or this drawing."""

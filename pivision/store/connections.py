@@ -5,6 +5,7 @@ of stat(2) tell whether the file and its -wal are still those: what is written i
 replaced is lost, and nobody must be told that it is stored.
 """
 
+import collections
 import contextlib
 import os
 import threading
@@ -28,6 +29,7 @@ class Connections:
         self._timeout_seconds = timeout_seconds
         self._write_lock = threading.RLock()  # re-entered by the statements of `Store.together`
         self._of_thread = threading.local()
+        self._unreadable: collections.Counter[str] = collections.Counter()  # in a row, by statement
         self.damaged = threading.Event()
         self.damage = ""  # what is wrong, once `damaged` is set
         with self._errors():
@@ -129,7 +131,14 @@ class Connections:
             connection = self._of_thread.connection = schema.connect(self._file, self._timeout_seconds)
             connection.row_trace = rows.as_dict
         try:
-            return list(connection.execute(_QUERIES[query], parameters))  # to the last row: only then it commits
+            found = list(connection.execute(_QUERIES[query], parameters))  # to the last row: only then it commits
+            self._unreadable.pop(query, None)
+            return found
+        except apsw.IOError as error:
+            self._unreadable[query] += failures.is_unreadable(error)
+            if not 0 < self._unreadable[query] < failures.READ_ATTEMPTS:
+                raise
+            raise DatabaseUnusable(f"{self._file}: {error}") from None  # it may pass: not damaged yet
         except apsw.SQLError as error:
             if not str(error).startswith("no such "):
                 raise
@@ -156,6 +165,7 @@ def _identity(file: Path) -> tuple[int, int]:
 
 
 def _is_at(file: Path, identity: tuple[int, int]) -> bool:
-    with contextlib.suppress(OSError):
+    """Raises OSError where nobody can tell just now."""
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
         return _identity(file) == identity
     return False

@@ -21,14 +21,21 @@ _UNUSABLE = (
 _UNREADABLE = {apsw.SQLITE_IOERR_READ, apsw.SQLITE_IOERR_SHORT_READ, apsw.SQLITE_IOERR_CORRUPTFS}
 
 
+READ_ATTEMPTS = 3
+"""How often a sector must not be readable until that counts as damage: once may pass by itself."""
+
+
+def is_unreadable(error: BaseException | None) -> bool:
+    """Whether a part of the file cannot be read, for now or for good."""
+    return isinstance(error, apsw.IOError) and getattr(error, "extendedresult", None) in _UNREADABLE
+
+
 def is_damage(error: BaseException | None) -> bool:
     """Whether the file is damaged, a sector that cannot be read included.
 
     Everything else may pass by itself: a lock, a missing permission, a disk that is full or read-only.
     """
-    if isinstance(error, apsw.IOError):
-        return getattr(error, "extendedresult", None) in _UNREADABLE
-    return isinstance(error, apsw.NotADBError | apsw.CorruptError)
+    return is_unreadable(error) or isinstance(error, apsw.NotADBError | apsw.CorruptError)
 
 
 @contextlib.contextmanager

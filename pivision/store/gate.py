@@ -72,7 +72,7 @@ class Gate:
         Then this program must end: what it had open is saved, and the next start recovers.
         """
         while not store.damaged.wait(LOOK_SECONDS):
-            with contextlib.suppress(PiVisionError):  # what is out of reach for a while is not damaged
+            with contextlib.suppress(PiVisionError, OSError):  # what is out of reach for a while is not damaged
                 store.verify()
                 if not self._is_checked():
                     store.declare_damaged("another program has found it damaged")
@@ -96,15 +96,22 @@ class Gate:
         self._log.info("checked in %.2f s", time.monotonic() - began)
 
     def _is_checked(self) -> bool:
-        try:
-            return self._marker.read_text(encoding="ascii") == self._mark()
-        except OSError:
+        """Whether this file was checked for this supervisord. Raises OSError where nobody can tell just now."""
+        if not (self._is_there(self._marker) and self._is_there(self._file)):
             return False
+        return self._marker.read_bytes() == self._mark().encode()
+
+    def _is_there(self, file: Path) -> bool:
+        try:
+            file.stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+        return True
 
     def _mark(self) -> str:
         """This boot, this supervisord, this file."""
         parent = os.getppid()
-        started = Path(f"/proc/{parent}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[19]
+        started = Path(f"/proc/{parent}/stat").read_bytes().rpartition(b")")[2].split()[19].decode()
         file = self._file.stat()
         return f"{heartbeat.boot_id()} {parent} {started} {file.st_dev} {file.st_ino}"
 
@@ -119,11 +126,11 @@ class Gate:
                     new.rename(self._rescued)
                     self._log.error("what was open is saved at %s", self._rescued)
                 return
-            except DatabaseBusy as error:  # another program saves, too
+            except (DatabaseBusy, OSError) as error:  # another program saves, too; or it passes
                 if attempt == _SAVE_ATTEMPTS:
                     self._log.error("what was open cannot be saved: %s", error)
                 time.sleep(_SAVE_PAUSE_SECONDS)
-            except (PiVisionError, OSError) as error:
+            except PiVisionError as error:
                 self._log.error("what was open cannot be saved: %s", error)
                 return
 

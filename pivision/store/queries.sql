@@ -79,13 +79,30 @@ SELECT NOT EXISTS (SELECT 1 FROM task WHERE state = 'queued') AS is_empty;
 -- name: claim
 -- The attempt is counted in the commit that gives the task away: whatever happens next, this attempt has been. Somebody
 -- waits for live tasks, so they go first. That a waiting task has no end is said for their index: it then gives them by id.
+-- Then by id; one that was put behind others goes when those up to its behind_id have gone. There are at most 100 of
+-- these, so that the walks which pass them over stay short.
 UPDATE task SET state = 'running', worker = :worker, attempt = attempt + 1, started_at = :now
 WHERE id = coalesce(
     (
-        SELECT id FROM task WHERE lane = 'live' AND state = 'queued' AND finished_running_seconds IS NULL
+        SELECT id FROM task
+        WHERE lane = 'live' AND state = 'queued' AND finished_running_seconds IS NULL AND behind_id IS NULL
         ORDER BY id LIMIT 1
     ),
-    (SELECT id FROM task WHERE state = 'queued' ORDER BY id LIMIT 1)
+    (
+        SELECT id FROM (
+            SELECT * FROM (
+                SELECT id, id AS place, 0 AS is_behind FROM task WHERE state = 'queued' AND behind_id IS NULL
+                ORDER BY id LIMIT 1
+            )
+            UNION ALL
+            SELECT * FROM (
+                SELECT id, behind_id AS place, 1 AS is_behind FROM task INDEXED BY task_behind
+                WHERE state = 'queued' AND behind_id IS NOT NULL
+                ORDER BY behind_id, id LIMIT 1
+            )
+        )
+        ORDER BY place, is_behind LIMIT 1
+    )
 )
 RETURNING *;
 
@@ -109,6 +126,20 @@ UPDATE task SET state = 'queued', worker = NULL, attempt = attempt - 1, started_
 WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
 RETURNING id;
 
+-- name: defer
+-- Fenced like finish. Given back like hand_back, but behind all that wait now: what keeps this task from being done may
+-- pass by itself, and need not keep the others waiting.
+UPDATE task SET state = 'queued', worker = NULL, attempt = attempt - 1, started_at = NULL,
+    behind_id = max(
+        (SELECT seq FROM sqlite_sequence WHERE name = 'task'),
+        coalesce(
+            (SELECT max(behind_id) + 1 FROM task INDEXED BY task_behind WHERE state = 'queued' AND behind_id IS NOT NULL), 0
+        )
+    )
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+    AND (SELECT count(*) FROM task INDEXED BY task_behind WHERE state = 'queued' AND behind_id IS NOT NULL) < 100
+RETURNING id;
+
 -- name: previous
 SELECT * FROM task WHERE source = :source AND id < :id ORDER BY id DESC LIMIT 1;
 
@@ -119,6 +150,20 @@ SELECT * FROM task WHERE state = 'running' ORDER BY id;
 -- The worker of this attempt is dead, and attempts remain.
 UPDATE task SET state = 'queued', worker = NULL, started_at = NULL
 WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt
+RETURNING id;
+
+-- name: requeue_overrun
+-- The worker of this attempt was ended by the deadline of the task: one more try, once, behind all that wait now. None if
+-- many wait so: then the box has more of them than it can do.
+UPDATE task SET state = 'queued', worker = NULL, started_at = NULL, overruns = overruns + 1,
+    behind_id = max(
+        (SELECT seq FROM sqlite_sequence WHERE name = 'task'),
+        coalesce(
+            (SELECT max(behind_id) + 1 FROM task INDEXED BY task_behind WHERE state = 'queued' AND behind_id IS NOT NULL), 0
+        )
+    )
+WHERE id = :id AND state = 'running' AND worker = :worker AND attempt = :attempt AND overruns = 0
+    AND (SELECT count(*) FROM task INDEXED BY task_behind WHERE state = 'queued' AND behind_id IS NOT NULL) < 100
 RETURNING id;
 
 -- name: quarantine
@@ -138,7 +183,7 @@ RETURNING *;
 -- name: retry
 -- A person asks for it: the attempts start anew.
 UPDATE task SET state = 'queued', attempt = 0, result = NULL, error_code = NULL, error_detail = NULL, started_at = NULL,
-    finished_at = NULL, finished_running_seconds = NULL
+    finished_at = NULL, finished_running_seconds = NULL, overruns = 0, behind_id = NULL
 WHERE id = :id AND state IN ('failed', 'quarantined', 'cancelled')
 RETURNING *;
 
@@ -178,15 +223,22 @@ DELETE FROM task WHERE id IN (
 RETURNING id, image_sha256, drawing_sha256;
 
 -- name: remove_oldest
--- The disk is full: what has been finished longest goes first, quarantined or not, but nothing that waits, and not the
--- last ones to finish: somebody may be about to read them.
+-- The images are beyond their quota: what has been finished longest goes first, quarantined or not, but nothing that
+-- waits, and not the last ones to finish: somebody may be about to read them. Each goes only if those before it, by what
+-- their rows say, are not enough.
 DELETE FROM task WHERE id IN (
-    SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
-    AND id NOT IN (
-        SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
-        ORDER BY finished_running_seconds DESC, id DESC LIMIT :kept
+    SELECT id FROM (
+        SELECT id, sum(image_size_bytes) OVER (ORDER BY finished_running_seconds, id) - image_size_bytes AS before_bytes
+        FROM (
+            SELECT id, image_size_bytes, finished_running_seconds FROM task WHERE finished_running_seconds IS NOT NULL
+            AND id NOT IN (
+                SELECT id FROM task WHERE finished_running_seconds IS NOT NULL
+                ORDER BY finished_running_seconds DESC, id DESC LIMIT :kept
+            )
+            ORDER BY finished_running_seconds, id LIMIT :limit
+        )
     )
-    ORDER BY finished_running_seconds, id LIMIT :limit
+    WHERE before_bytes < max(1, :excess_bytes)
 )
 RETURNING id, image_sha256, drawing_sha256;
 

@@ -131,11 +131,15 @@ def row(connection: apsw.Connection, task_id: int) -> rows.Row | None:
 def _one_by_one(connection: apsw.Connection, ids: range, unreadable: set[int]) -> list[rows.Row]:
     found = []
     for task_id in ids:
-        try:
-            found += list(connection.execute(_QUERIES["row"], {"id": task_id}))
-        except (apsw.Error, UnicodeDecodeError) as error:
-            _require_damage(error)
-            unreadable.add(task_id)
+        for attempt in range(1, failures.READ_ATTEMPTS + 1):
+            try:
+                found += list(connection.execute(_QUERIES["row"], {"id": task_id}))
+                break
+            except (apsw.Error, UnicodeDecodeError) as error:
+                _require_damage(error)
+                if attempt == failures.READ_ATTEMPTS or not failures.is_unreadable(error):
+                    unreadable.add(task_id)
+                    break
     return found
 
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import time
 from pathlib import Path
 
 import apsw
@@ -9,24 +10,39 @@ import apsw
 from pivision.errors import DatabaseUnusable
 from pivision.store import failures, schema
 
+_PAUSE_SECONDS = 0.2
 _MAGIC = b"SQLite format 3\0"
 
 
 def fault(file: Path) -> str | None:
     """What is wrong with the file; None if it is sound. Nobody else may have it open, and it is not changed.
 
-    Every page is read, and every index is compared with its table. Raises DatabaseBusy, DatabaseUnusable or StorageFull
-    for what says nothing about the file itself: a missing permission, a lock, a newer PiVision's schema.
+    Every page is read, and every index is compared with its table. What cannot be read is tried again before it counts
+    as damaged. Raises DatabaseBusy, DatabaseUnusable or StorageFull for what says nothing about the file itself: a
+    missing permission, a lock, a newer PiVision's schema.
     """
-    if (found := _fault_of_header(file)) is not None:
-        return found
+    for attempt in range(1, failures.READ_ATTEMPTS + 1):
+        found, is_unreadable = _look(file)
+        if not is_unreadable or attempt == failures.READ_ATTEMPTS:
+            break
+        time.sleep(_PAUSE_SECONDS)
+    return found
+
+
+def _look(file: Path) -> tuple[str | None, bool]:
+    """What is wrong with the file, and whether that is because a part of it could not be read."""
     try:
+        if (found := _fault_of_header(file)) is not None:
+            return found, False
         with failures.translated(file), contextlib.closing(_opened(file)) as connection:
-            return fault_of(connection, file)
+            return fault_of(connection, file), False
     except DatabaseUnusable as error:
-        if not failures.is_damage(error.__cause__):
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno == errno.EIO:
+            return "its first sector cannot be read", True
+        if not failures.is_damage(cause):
             raise
-        return f"it is damaged: {error.__cause__}"
+        return f"it is damaged: {cause}", failures.is_unreadable(cause)
 
 
 def fault_of(connection: apsw.Connection, file: Path) -> str | None:
@@ -76,9 +92,7 @@ def _fault_of_header(file: Path) -> str | None:
         with file.open("rb") as content:
             magic = content.read(len(_MAGIC))
     except OSError as error:
-        if error.errno == errno.EIO:
-            return "its first sector cannot be read"
-        raise failures.of_disk(error) from None
+        raise failures.of_disk(error) from error
     if not magic:
         return "it is empty"
     return None if magic == _MAGIC else "it is no SQLite database"

@@ -126,7 +126,8 @@ def test_ready_needs_the_folder_of_images(fresh: Api) -> None:
     assert answer.status == 503
     assert {name for name, found in answer.json["checks"].items() if found != "ok"} == {"disk"}
     answer = fresh.post(png())
-    assert (answer.status, answer.json["code"]) == (507, "storage-full")
+    assert (answer.status, answer.json["code"]) == (503, "storage-unavailable")
+    assert answer.json["retryable"]
 
 
 def test_ready_needs_room_on_the_disk() -> None:

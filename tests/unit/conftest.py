@@ -21,6 +21,12 @@ hypothesis.settings.register_profile("steady", deadline=None, max_examples=100, 
 hypothesis.settings.register_profile("explore", deadline=None, max_examples=5000, database=None)
 hypothesis.settings.load_profile("explore" if os.environ.get("EXPLORE") else "steady")
 
+EVERYTHING = 1 << 62
+"""More bytes than all images together have."""
+
+NO_QUOTA = 1 << 50
+"""A quota that no disk here can exceed."""
+
 OPERATIONS = msgspec.Raw(b'[{"name":"codes","params":{"formats":[]}}]')
 
 

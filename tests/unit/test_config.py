@@ -211,6 +211,7 @@ CHANGED: dict[str, Any] = {
     "task_deadline_seconds": 86400.0,
     "task_memory_bytes": 1 << 40,
     "max_age_days": 1e-07,
+    "images_max_bytes": 1 << 50,
     "backups_kept": 1,
     "backup_hours": 0.5,
     "disk_reserve_bytes": 0,

@@ -16,7 +16,7 @@ from pivision.images import Images
 from pivision.retention import Retention
 from pivision.store import Store
 from pivision.task import State
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, NO_QUOTA, new_task
 from tests.unit.damage import Remains
 from tests.unit.test_store import claimed, in_state
 
@@ -40,7 +40,7 @@ def test_a_drawing_is_referenced_while_its_task_is_there(store: Store, images: I
     first, second = drawn(store, images), drawn(store, images, picture=b"another")
     assert images.read(SHA256) == DRAWING
     assert store.is_image_referenced(SHA256)
-    assert SHA256 in store.remove_oldest(1, kept=0)
+    assert SHA256 in store.remove_oldest(EVERYTHING, 1, kept=0)
     assert store.get(second).id != first
     assert store.is_image_referenced(SHA256), "the other has the same"
     store.tick("a boot", 100)
@@ -52,7 +52,7 @@ def test_a_result_without_a_drawing_has_none(store: Store) -> None:
     for result in (b'{"annotate":{"error":{"code":"operation-failed","detail":"no"}}}', b"[1]", b"1", b'{"codes":{}}'):
         store.add(new_task())
         assert store.finish(claimed(store), result)
-    assert store.remove_oldest(ALL, kept=0) == {"a" * 64}
+    assert store.remove_oldest(EVERYTHING, ALL, kept=0) == {"a" * 64}
 
 
 @pytest.mark.parametrize("sha256", ['"short"', "5", "{}", '"../../../etc/passwd"'])
@@ -65,13 +65,13 @@ def test_what_names_no_image_is_not_taken_for_a_drawing(store: Store, sha256: st
 
 def test_a_removed_task_takes_its_drawing_along(store: Store, images: Images) -> None:
     drawn(store, images)
-    Retention(store, images, max_age_days=1e-6 / 86400, wanted_free_bytes=0).step()
+    Retention(store, images, max_age_days=1e-6 / 86400, max_bytes=NO_QUOTA).step()
     assert images.names() == set()
 
 
 def test_a_drawing_stays_however_often_one_looks(store: Store, images: Images) -> None:
     drawn(store, images)
-    retention = Retention(store, images, max_age_days=36_500, wanted_free_bytes=0)
+    retention = Retention(store, images, max_age_days=36_500, max_bytes=NO_QUOTA)
     for _ in range(257):
         retention.step()
     assert images.read(SHA256) == DRAWING
@@ -108,7 +108,7 @@ def test_a_backup_takes_the_drawings_along(tmp_path: Path) -> None:
     archive.restore(other, file)
     images = Images(other.images_dir, reserve_bytes=0)
     assert images.read(SHA256) == DRAWING
-    Retention(Store(other.database), images, max_age_days=36_500, wanted_free_bytes=0).step()
+    Retention(Store(other.database), images, max_age_days=36_500, max_bytes=NO_QUOTA).step()
     assert len(images.names()) == 2
 
 

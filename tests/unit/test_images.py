@@ -17,7 +17,7 @@ import pytest
 from pivision.errors import ImageEmpty, ImageLost, PiVisionError, StorageFull, UploadTooLarge
 from pivision.images import Images
 from pivision.store import Store
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, new_task
 
 SPAWN = multiprocessing.get_context("spawn")
 PATIENCE_SECONDS = 60
@@ -248,7 +248,7 @@ def test_while_one_keeps_and_another_removes_no_row_is_without_its_image(images:
                 task, _ = store.add(new_task(image.sha256))
             assert images.read(sha256) == CONTENT
             store.cancel(task.id)
-            store.remove_oldest(1, kept=0)
+            store.remove_oldest(EVERYTHING, 1, kept=0)
     finally:
         stop.set()
         remover.join()

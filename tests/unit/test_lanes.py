@@ -13,7 +13,7 @@ from pivision.retention import LIVE_KEPT_SECONDS, Retention
 from pivision.store import Store, backup, ledger
 from pivision.store.backup import Backups
 from pivision.task import Lane, State
-from tests.unit.conftest import new_task
+from tests.unit.conftest import NO_QUOTA, new_task
 from tests.unit.damage import Remains
 from tests.unit.test_store import DEATH, ERROR, claimed
 
@@ -107,7 +107,7 @@ def test_no_more_go_at_once_than_asked_for(store: Store) -> None:
 
 def test_one_step_of_the_housekeeping_removes_a_minute_of_cameras(store: Store, images: Images) -> None:
     """Several a second for a minute, all by themselves; and their pictures go with them."""
-    retention = Retention(store, images, max_age_days=36_500, wanted_free_bytes=0)
+    retention = Retention(store, images, max_age_days=36_500, max_bytes=NO_QUOTA)
     store.tick("an earlier boot", 1000)
     with store.together():
         for number in range(400):
@@ -133,7 +133,7 @@ def test_a_step_takes_its_time_and_no_more(store: Store, images: Images, monkeyp
         for _ in range(120):
             store.finish(claimed(store), b"{}")
     store.tick("another boot", LIVE_KEPT_SECONDS)
-    retention = Retention(store, images, max_age_days=36_500, wanted_free_bytes=0)
+    retention = Retention(store, images, max_age_days=36_500, max_bytes=NO_QUOTA)
     left = []
     for _ in range(3):
         retention.step()

@@ -11,7 +11,7 @@ import pytest
 from pivision.errors import IdempotencyKeyReused, TaskNotFound, TaskStateConflict
 from pivision.store import Store
 from pivision.task import FINISHED, TRANSITIONS, State, Task, TaskError
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, new_task
 
 WORKER = 7
 RESULT = b'{"codes":{"codes":[],"milliseconds":1.5}}'
@@ -26,7 +26,9 @@ STEPS: dict[str, tuple[set[State], State, Step]] = {
     "finish": ({State.RUNNING}, State.DONE, lambda store, task: store.finish(task, RESULT)),
     "fail": ({State.RUNNING}, State.FAILED, lambda store, task: store.fail(task, ERROR, b"{}")),
     "hand_back": ({State.RUNNING}, State.QUEUED, lambda store, task: store.hand_back(task)),
+    "defer": ({State.RUNNING}, State.QUEUED, lambda store, task: store.defer(task)),
     "requeue": ({State.RUNNING}, State.QUEUED, lambda store, task: store.requeue(task)),
+    "requeue_overrun": ({State.RUNNING}, State.QUEUED, lambda store, task: store.requeue_overrun(task)),
     "quarantine": ({State.RUNNING}, State.QUARANTINED, lambda store, task: store.quarantine(task, DEATH)),
     "cancel": ({State.QUEUED}, State.CANCELLED, lambda store, task: store.cancel(task.id)),
     "retry": (
@@ -35,7 +37,7 @@ STEPS: dict[str, tuple[set[State], State, Step]] = {
         lambda store, task: store.retry(task.id),
     ),
 }
-FENCED = ["finish", "fail", "hand_back", "requeue", "quarantine"]
+FENCED = ["finish", "fail", "hand_back", "defer", "requeue", "requeue_overrun", "quarantine"]
 
 
 def claimed(store: Store, worker: int = WORKER) -> Task:
@@ -212,7 +214,7 @@ def test_one_key_from_many_threads_at_once_makes_one_task(store: Store) -> None:
 
 def test_ids_are_never_given_twice(store: Store) -> None:
     task = in_state(store, State.DONE)
-    store.remove_oldest(1, kept=0)
+    store.remove_oldest(EVERYTHING, 1, kept=0)
     assert store.add(new_task())[0].id > task.id
 
 

@@ -10,7 +10,7 @@ import pytest
 from pivision.errors import TaskNotFound, TaskStateConflict
 from pivision.store import Store
 from pivision.task import FINISHED, State
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, new_task
 from tests.unit.damage import killed_appliance
 from tests.unit.test_store import ERROR, RESULT, STEPS, claimed, in_state
 
@@ -78,7 +78,7 @@ def test_what_was_removed_is_told_whoever_has_removed_it(store: Store) -> None:
     _, seen = store.change_numbers()
     assert store.remove(removed.id) == {removed.image.sha256}
     assert told(store, seen) == [(removed.id, None)]
-    assert store.remove_oldest(1, 1)
+    assert store.remove_oldest(EVERYTHING, 1, 1)
     assert told(store, seen) == [(removed.id, None), (expired.id, None)]
     assert told(store, 0) == [(kept.id, State.DONE), (removed.id, None), (expired.id, None)]
 

@@ -5,10 +5,11 @@ import pytest
 
 from pivision.store import Store
 from pivision.task import State
-from tests.unit.conftest import new_task
+from tests.unit.conftest import EVERYTHING, new_task
 from tests.unit.test_store import in_state
 
 ALL = 1000
+IMAGE_BYTES = new_task().image.size_bytes
 
 
 def finished(store: Store, name: str) -> str:
@@ -94,10 +95,10 @@ def test_what_expires(store: Store, state: State, is_removed: bool) -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_what_goes_when_the_disk_is_full(store: Store, state: State) -> None:
+def test_what_goes_beyond_the_quota(store: Store, state: State) -> None:
     in_state(store, state)
     is_removed = state not in (State.QUEUED, State.RUNNING)
-    assert bool(store.remove_oldest(ALL, kept=0)) == is_removed
+    assert bool(store.remove_oldest(EVERYTHING, ALL, kept=0)) == is_removed
     assert store.counts()[state] == (0 if is_removed else 1)
 
 
@@ -108,7 +109,7 @@ def test_what_was_finished_first_goes_first_and_no_more_than_asked_for(store: St
         store.tick("boot-1", boottime_seconds * 10)
         shas.append(finished(store, name))
     store.tick("boot-1", 1000)
-    arguments = (1, 2) if method == "remove_expired" else (2, 0)
+    arguments = (1, 2) if method == "remove_expired" else (EVERYTHING, 2, 0)
     assert getattr(store, method)(*arguments) == set(shas[:2])
     assert getattr(store, method)(*arguments) == set(shas[2:4])
     assert store.counts()[State.DONE] == 1
@@ -126,18 +127,29 @@ def test_an_image_is_referenced_as_long_as_one_task_has_it(store: Store) -> None
     store.add(new_task(sha256))
     assert store.is_image_referenced(sha256)
     assert not store.is_image_referenced("b" * 64)
-    store.remove_oldest(1, kept=0)
+    store.remove_oldest(EVERYTHING, 1, kept=0)
     assert store.is_image_referenced(sha256)
     store.cancel(2)
-    store.remove_oldest(1, kept=0)
+    store.remove_oldest(EVERYTHING, 1, kept=0)
     assert not store.is_image_referenced(sha256)
 
 
-def test_a_full_disk_leaves_what_finished_last(store: Store) -> None:
+def test_the_quota_leaves_what_finished_last(store: Store) -> None:
     shas = []
     for boottime_seconds, name in enumerate("abcd", start=1):
         store.tick("boot-1", boottime_seconds * 10)
         shas.append(finished(store, name))
-    assert store.remove_oldest(ALL, kept=2) == set(shas[:2])
-    assert store.remove_oldest(ALL, kept=2) == set()
+    assert store.remove_oldest(EVERYTHING, ALL, kept=2) == set(shas[:2])
+    assert store.remove_oldest(EVERYTHING, ALL, kept=2) == set()
     assert store.counts()[State.DONE] == 2
+
+
+def test_no_more_goes_than_the_excess(store: Store) -> None:
+    shas = []
+    for boottime_seconds, name in enumerate("abcdef", start=1):
+        store.tick("boot-1", boottime_seconds * 10)
+        shas.append(finished(store, name))
+    assert store.remove_oldest(1, ALL, kept=0) == {shas[0]}
+    assert store.remove_oldest(IMAGE_BYTES, ALL, kept=0) == {shas[1]}
+    assert store.remove_oldest(IMAGE_BYTES + 1, ALL, kept=0) == {shas[2], shas[3]}
+    assert store.remove_oldest(EVERYTHING, ALL, kept=0) == {shas[4], shas[5]}
