@@ -9,6 +9,7 @@ import pytest
 from pivision import tokens
 from pivision.errors import InvalidRequest
 from pivision.tokens import Scope, Token
+from tests import needs
 
 
 def is_valid(secrets_dir: Path, token: str) -> bool:
@@ -135,7 +136,7 @@ def test_names_that_are_fine(tmp_path: Path, name: str) -> None:
     assert is_valid(tmp_path, tokens.create(tmp_path, name))
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make a file another's: sudo .venv/bin/python -m pytest")
+@needs.mark("root")
 def test_what_root_makes_belongs_to_whom_the_folder_belongs(tmp_path: Path) -> None:
     os.chown(tmp_path, 1000, 1001)
     tokens.create(tmp_path, "made-with-sudo")
