@@ -1,4 +1,4 @@
-"""What holds for every test: it meets no setting of this machine's owner, and CI takes no skip that is not announced."""
+"""What holds for every test: no setting of this machine's owner counts, nor in CI a skip that is not announced."""
 
 import os
 from pathlib import Path
