@@ -9,7 +9,7 @@ import shlex
 import signal
 import subprocess
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -121,7 +121,7 @@ class Site:
             probe = subprocess.run(
                 command,
                 cwd=self.project,
-                env={**(privileges.environment(account) if account else os.environ), **self._unit_environment()},
+                env=self._environment(privileges.environment(account) if account else os.environ),
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -160,14 +160,14 @@ class Site:
         """Let a unit start at boot. Raises OSError or SubprocessError."""
         _do("systemctl", *([] if self.is_booted else [f"--root={self.root}"]), "enable", unit)
 
-    def _unit_environment(self) -> dict[str, str]:
-        """The settings that the unit gives to the service, which a shell does not have."""
+    def _environment(self, shell: Mapping[str, str] = os.environ) -> dict[str, str]:
+        """The settings that the unit gives to the service, which a shell does not have; what it does have wins."""
         lines = self.unit.values("Service", "Environment") if self.unit else []
         pairs = [word.partition("=") for line in lines for word in shlex.split(line)]
-        return {name: value for name, _, value in pairs if name.startswith("PIVISION_")}
+        return {**{name: value for name, _, value in pairs if name.startswith("PIVISION_")}, **shell}
 
     def _settings_without_packages(self) -> dict[str, object]:
-        environment = {**os.environ, **self._unit_environment()}
+        environment = self._environment()
         file = Path(environment.get("PIVISION_CONFIG", self.project / "pivision.toml"))
         try:
             in_file = tomllib.loads(file.read_text(encoding="utf-8"))

@@ -88,6 +88,11 @@ def named(name: str) -> Account:
         raise InstallationFailed(f"there is no user {name!r} on this machine") from None
 
 
+def caller() -> Account:
+    """Return the account of whoever runs this."""
+    return _account(pwd.getpwuid(os.geteuid()))
+
+
 def owner_of(path: Path) -> Account:
     """The account that owns `path`. Raises InstallationFailed when its number has no name."""
     uid = path.stat().st_uid

@@ -25,7 +25,7 @@ class Installation:
 
     def __init__(self, steps: Steps, user: str | None, wheels: Path | None) -> None:
         self.steps = steps
-        self.root = account.named("root")
+        self.root = account.caller()  # root, but for a dry run, which only asks
         self.owner = account.owner_of(ROOT)
         user = user or unit.installed_user()
         self.user = account.named(user) if user else self.owner

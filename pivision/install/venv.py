@@ -207,23 +207,28 @@ def _imports_cv2(python: Path) -> bool:
 
 
 class _Pip:
-    """pip of one environment, with or without the network."""
+    """pip of one environment, with or without the network.
+
+    Where packages come from a folder, pip.conf and PIP_* count for nothing: they may name other folders and indexes.
+    """
 
     def __init__(self, folder: Path, wheels: Path | None) -> None:
         self._command = (folder / "bin" / "python", "-m", "pip", "--quiet", "--disable-pip-version-check")
         self._source = ["--no-index", "--find-links", str(wheels)] if wheels else []
+        without_pips = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+        self._environment = {**without_pips, "PIP_CONFIG_FILE": os.devnull} if wheels else None
 
     def install(self, *arguments: str) -> None:
-        _run(*self._command, "install", *self._source, *arguments)
+        _run(*self._command, "install", *self._source, *arguments, environment=self._environment)
 
     def uninstall(self, package: str) -> None:
         _run(*self._command, "uninstall", "--yes", package)
 
 
-def _run(*command: str | Path) -> None:
+def _run(*command: str | Path, environment: dict[str, str] | None = None) -> None:
     shown = " ".join(str(word) for word in command)
     try:
-        finished = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS)
+        finished = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=_SECONDS)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise InstallationFailed(f"{shown}: {error}") from None
     if finished.returncode:

@@ -11,6 +11,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import apsw
 
@@ -125,7 +126,7 @@ class Connections:
     def _look(self) -> tuple[tuple[int, int], tuple[int, int]]:
         return _identity(self._file), _identity(self._wal)
 
-    def _rows(self, query: str, parameters: dict[str, object]) -> list[rows.Row]:
+    def _rows(self, query: str, parameters: dict[str, Any]) -> list[rows.Row]:
         connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
             connection = self._of_thread.connection = schema.connect(self._file, self._timeout_seconds)

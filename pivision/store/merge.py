@@ -129,7 +129,7 @@ class Merge:
                 self._progress()
             yield item
 
-    def _run(self, query: str, **parameters: object) -> list[tuple[Any, ...]]:
+    def _run(self, query: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return list(self._connection.execute(_QUERIES[query], parameters))
 
 

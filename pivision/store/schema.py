@@ -31,8 +31,12 @@ def prepare(file: Path, timeout_seconds: float) -> None:
 def connect(file: Path, timeout_seconds: float) -> apsw.Connection:
     """Open a database that is there. FULL: a commit is on the disk before anybody is told of it."""
     connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
-    connection.set_busy_timeout(int(timeout_seconds * 1000))
-    connection.pragma("synchronous", "FULL")
+    try:
+        connection.set_busy_timeout(int(timeout_seconds * 1000))
+        connection.pragma("synchronous", "FULL")
+    except BaseException:  # of a damaged file: its -wal and -shm are not to stay for as long as the error is kept
+        connection.close()
+        raise
     return connection
 
 

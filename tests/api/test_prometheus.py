@@ -16,10 +16,11 @@ import yaml
 from pivision import tokens
 from pivision.config import ROOT
 from pivision.history import Cause, History
+from tests import needs
 from tests.api.conftest import Api, serving
 from tests.box import eventually, free_port
 
-PROMETHEUS, PROMTOOL = Path("/usr/bin/prometheus"), Path("/usr/bin/promtool")
+PROMTOOL = Path("/usr/bin/promtool")
 DOCS = ROOT / "docs"
 PICTURE = (ROOT / "tests" / "pictures" / "qrcode-1.webp").read_bytes()
 ABSENT_HERE = "temperature"  # where the kernel does not tell
@@ -27,8 +28,7 @@ ABSENT_HERE = "temperature"  # where the kernel does not tell
 
 @pytest.fixture(scope="module", autouse=True)
 def _prometheus() -> None:
-    if not PROMETHEUS.exists():
-        pytest.skip("there is no Prometheus: sudo apt install prometheus")
+    needs.require("prometheus")
 
 
 def documented_config(folder: Path, api: Api) -> Path:
@@ -79,7 +79,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Prometheus]
         assert api.post(PICTURE, "operations=codes&wait=20").json["state"] == "done"
         History(api.folder / "data").add("worker_1", Cause.SIGNAL, "terminated by SIGKILL")
         command = [
-            str(PROMETHEUS),
+            str(needs.PROMETHEUS),
             f"--config.file={documented_config(folder, api)}",
             f"--storage.tsdb.path={folder / 'data'}",
             f"--web.listen-address=127.0.0.1:{port}",

@@ -13,6 +13,7 @@ import apsw
 import pytest
 
 from pivision import tokens
+from tests import needs
 from tests.appliance.pictures import qr_code
 from tests.appliance.test_commands import pivision
 from tests.box import Box, eventually, running_box
@@ -234,7 +235,7 @@ def read_only(folder: Path) -> Iterator[None]:
     for command in (["mount", "--bind", f"{folder}", f"{folder}"], ["mount", "-o", "remount,bind,ro", f"{folder}"]):
         made = subprocess.run(command, capture_output=True, text=True)
         if made.returncode != 0:
-            pytest.skip(f"nothing can be mounted here: {made.stderr.strip()}")
+            needs.skip("root", f"nothing can be mounted here: {made.stderr.strip()}")
     try:
         yield
     finally:

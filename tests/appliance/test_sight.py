@@ -12,7 +12,7 @@ import cv2
 import pytest
 from PIL import Image
 
-from tests import weights
+from tests import needs, weights
 from tests.appliance.pictures import photograph, photograph_of_code
 from tests.box import Answer, Box, eventually, running_box
 
@@ -28,7 +28,7 @@ def sighted() -> Iterator[Box]:
         with models as folder, running_box(models_dir=folder, models_at_start="faces,objects") as box:
             yield box
     except FileNotFoundError as error:
-        pytest.skip(str(error))
+        needs.skip("models", str(error))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def put(weight: str, folder: Path, *, damaged: bool = False) -> None:
     """Install a model as `models install` does: whole, in one step."""
     found = weights.find(weights.model(weight).file)
     if found is None:
-        pytest.skip(weights.how_to_install(weights.model(weight).file))
+        needs.skip("models", weights.how_to_install(weights.model(weight).file))
     content = bytearray(found.read_bytes())
     if damaged:
         content[len(content) // 2] ^= 1

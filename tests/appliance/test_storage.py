@@ -6,9 +6,8 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
 from pivision import tokens
+from tests import needs
 from tests.appliance.pictures import noise, photograph
 from tests.box import Answer, Box, eventually, free_port, running_box
 from tests.webhook import listening
@@ -37,7 +36,7 @@ def on_small_disk(nr_inodes: int = 10_000, **settings: object) -> Iterator[Box]:
             text=True,
         )
         if mounted.returncode != 0:
-            pytest.skip(f"a small filesystem cannot be mounted here: {mounted.stderr.strip()}")
+            needs.skip("root", f"a small filesystem cannot be mounted here: {mounted.stderr.strip()}")
         try:
             box.token = tokens.create(box.data_dir / "secrets", "test")  # the first one lies under the mount
             box.start()

@@ -3,17 +3,16 @@
 import io
 import os
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import qrcode
 from PIL import Image as PillowImage
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
 
+from tests import needs
 from tests.api.conftest import PATIENCE_SECONDS, Api, serving
 from tests.box import eventually
 
-CHROMIUM = Path("/usr/bin/chromium")
 PICTURE_SIZE = (640, 400)
 CODE_AT = (380, 60)
 CODE_MODULE_PX = 6
@@ -22,8 +21,7 @@ QUIET_MODULES = 4
 
 @pytest.fixture(scope="session")
 def playing() -> Iterator[Playwright]:
-    if not CHROMIUM.exists():
-        pytest.skip("there is no browser: sudo apt install chromium")
+    needs.require("chromium")
     with sync_playwright() as playing:
         yield playing
 
@@ -31,7 +29,7 @@ def playing() -> Iterator[Playwright]:
 @pytest.fixture(scope="session")
 def browser(playing: Playwright) -> Iterator[Browser]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
-    browser = playing.chromium.launch(executable_path=CHROMIUM, args=arguments)
+    browser = playing.chromium.launch(executable_path=needs.CHROMIUM, args=arguments)
     yield browser
     browser.close()
 

@@ -9,7 +9,8 @@ from pivision.config import ROOT
 from tests import weights
 from tests.api.conftest import PICTURES
 from tests.box import Box, running_box
-from tests.browser.conftest import CHROMIUM, code_picture
+from tests.browser.conftest import code_picture
+from tests.needs import CHROMIUM
 
 _DESKTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 _PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 860}, "color_scheme": "dark"}

@@ -1,18 +1,17 @@
 """axe-core finds nothing serious in any view, light or dark, on a phone or a computer."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from pivision.task import TaskError
+from tests import needs
 from tests.api.conftest import PATIENCE_SECONDS, PICTURES, Api, png, serving
 from tests.box import eventually
 from tests.browser.conftest import Visit, code_picture
 
-AXE = Path(__file__).with_name("node_modules") / "axe-core" / "axe.min.js"
 SERIOUS = ("serious", "critical")
 SIZES = {"phone": (375, 740), "computer": (1280, 800)}
 
@@ -20,8 +19,7 @@ SIZES = {"phone": (375, 740), "computer": (1280, 800)}
 @pytest.fixture(scope="module")
 def lived_in() -> Iterator[Api]:
     """A server whose tasks have ended in every way that a person looks at."""
-    if not AXE.exists():
-        pytest.skip("there is no axe-core: npm install --prefix tests/browser")
+    needs.require("axe-core")
     with serving(auth="none") as api:
         quarantined = api.post(png()).json["id"]
         task = api.store.claim(1)
@@ -39,7 +37,7 @@ def lived_in() -> Iterator[Api]:
 
 def violations(page: Page) -> list[dict[str, Any]]:
     """What axe calls serious or worse, with the elements that it means."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
+    page.evaluate(needs.AXE.read_text(encoding="utf-8"))
     found: list[dict[str, Any]] = page.evaluate("axe.run().then(result => result.violations)")
     return [
         {"rule": each["id"], "elements": [node["html"] for node in each["nodes"]]}

@@ -11,6 +11,7 @@ from tests.machine import ordeal as ordeals
 from tests.machine import root
 from tests.machine.ledger import Ledger
 from tests.machine.machine import PROJECT, Machine
+from tests.machine.root import Release
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -25,9 +26,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @contextlib.contextmanager
-def booted(*disks: Path) -> Iterator[Machine]:
+def booted(*disks: Path, release: Release = root.BOOKWORM, wheels: Path | None = None) -> Iterator[Machine]:
     """A machine that has booted, over Debian and these disks."""
-    machine = Machine([*disks, root.debian()])
+    machine = Machine([*disks, root.debian(release)], wheels or root.wheels(release))
     try:
         machine.boot()
         yield machine

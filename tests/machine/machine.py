@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO
 
 from tests.box import Client, eventually
-from tests.machine import root
 
 BOOT_SECONDS = 60.0
 HOME = "/home/djg"
@@ -55,10 +54,14 @@ class Off(ConnectionError):
 
 
 class Machine(Client):
-    """One machine. `disks` are the folders that its disk shows below what it writes itself, the uppermost first."""
+    """One machine. `disks` are the folders that its disk shows below what it writes itself, the uppermost first.
 
-    def __init__(self, disks: Sequence[Path]) -> None:
+    `wheels` is the folder that it sees as /wheels: it has no network to bring packages.
+    """
+
+    def __init__(self, disks: Sequence[Path], wheels: Path) -> None:
         self._disks = disks
+        self._wheels = wheels
         _clear_what_was_left()
         self._folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=_FOLDERS))
         for name in ("disk", "work", "root"):
@@ -83,7 +86,7 @@ class Machine(Client):
     def switch_on(self) -> None:
         """Let it boot."""
         self._cgroup.mkdir(exist_ok=True)  # its own, for two machines must not share one: both would manage all of it
-        parts = ":".join(map(str, self._disks)), str(self._folder), str(root.wheels()), str(self._cgroup)
+        parts = ":".join(map(str, self._disks)), str(self._folder), str(self._wheels), str(self._cgroup)
         self._nspawn = subprocess.Popen(
             [*_ENDS_WITH_US, "sh", "-ec", _START, "sh", *parts],
             env={**_ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},

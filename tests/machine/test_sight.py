@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import weights
+from tests import needs, weights
 from tests.box import eventually
 from tests.machine.machine import PROJECT, Machine
 
@@ -19,7 +19,7 @@ def mirror(machine: Machine) -> str:
     for name in ("yunet", "nanodet"):
         file = weights.model(name).file
         if (found := weights.find(file)) is None:
-            pytest.skip(weights.how_to_install(file))
+            needs.skip("models", weights.how_to_install(file))
         machine.run("tee", f"{MIRROR}/{file}", stdin=found.read_bytes())
     return MIRROR
 

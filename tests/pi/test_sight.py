@@ -3,9 +3,7 @@
 import base64
 from pathlib import Path
 
-import pytest
-
-from tests import weights
+from tests import needs, weights
 from tests.pi.guest import Guest
 
 PICTURES = Path(__file__).parent.parent / "pictures"
@@ -19,7 +17,7 @@ def test_sees(installed: Guest) -> None:
     for name in ("yunet", "nanodet"):
         file = weights.model(name).file
         if (found := weights.find(file)) is None:
-            pytest.skip(weights.how_to_install(file))
+            needs.skip("models", weights.how_to_install(file))
         installed.types(f"base64 -d > {MIRROR}/{file}", stdin=base64.b64encode(found.read_bytes()).decode())
     installed.types(f"PIVISION_MODEL_MIRROR={MIRROR} .venv/bin/python -m pivision models install", timeout=300)
     for turn in ("first", "second"):

@@ -260,14 +260,15 @@ def test_settings_that_cannot_be_read_are_a_failure(tmp_path: Path, monkeypatch:
 def test_settings_without_packages_are_those_with_them(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in [name for name in os.environ if name.startswith("PIVISION_")]:
         monkeypatch.delenv(variable)
-    bare, defaults = Site(project=clone).settings, config.load()
+    system = clone.parent  # without a unit
+    bare, defaults = Site(project=clone, root=system).settings, config.Settings()
     for name, value in bare._asdict().items():
         default: Any = getattr(defaults, name)
         assert value == (clone / default.relative_to(ROOT) if isinstance(default, Path) else default)
 
     (clone / "pivision.toml").write_text('port = 8123\ndata_dir = "elsewhere"\nsupervisor_port = "no number"\n')
     monkeypatch.setenv("PIVISION_LOG_DIR", "/var/log/pivision")
-    bare = Site(project=clone).settings
+    bare = Site(project=clone, root=system).settings
     assert (bare.port, bare.supervisor_port) == (8123, 9001)
     assert (bare.data_dir, bare.log_dir) == (clone / "elsewhere", Path("/var/log/pivision"))
 

@@ -16,9 +16,10 @@ from pivision.doctor import storage
 from pivision.doctor.finding import Finding, Findings
 from pivision.doctor.site import Site
 from pivision.store import Store
+from tests import needs
 from tests.unit.conftest import new_task
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, and give files away")
+ROOT_ONLY = needs.mark("root")
 
 
 @pytest.fixture

@@ -19,6 +19,8 @@ from pivision.install.place import Place
 from pivision.models import catalogue
 from pivision.store import schema
 from pivision.unit_text import substituted
+from tests import needs
+from tests.box import free_port
 from tests.vision.conftest import weights
 
 SYSTEM_PYTHON = "/usr/bin/python3"
@@ -54,11 +56,14 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, int, str]]:
     }
 
 
+@needs.mark("systemd")
 def test_a_dry_run_on_a_bare_clone_says_each_step_and_changes_nothing(clone: Path) -> None:
+    (clone / "pivision.toml").write_text(f"port = {free_port()}\nsupervisor_port = {free_port()}\n")
     before = snapshot(clone), snapshot(unit.SYSTEM)
     run = system_python(clone, "install", "--dry-run", "--user", "nobody")
     assert (run.returncode, run.stderr) == (0, "")
     assert (snapshot(clone), snapshot(unit.SYSTEM)) == before
+    assert {"  would  systemctl enable pivision", "  ok     starts at boot"} & set(run.stdout.splitlines())
     steps = run.stdout.splitlines()
     assert all(step.startswith(("  would  ", "  ok     ", "  note   ")) for step in steps)
     for step in (
@@ -66,7 +71,6 @@ def test_a_dry_run_on_a_bare_clone_says_each_step_and_changes_nothing(clone: Pat
         f"folder {clone}/models for nobody",
         "models for faces and objects",
         "write /etc/systemd/system/pivision.service for nobody",
-        "systemctl enable pivision",
         "wait until http://127.0.0.1:8080/readyz answers 200",
     ):
         assert any(step in line for line in steps), f"{step} is not among {steps}"
@@ -290,6 +294,7 @@ def test_the_database_from_before_comes_back_only_when_the_present_one_is_refuse
 
 def verified(folder: Path, text: str) -> bool:
     """Whether systemd takes the unit without a word."""
+    needs.require("systemd")
     file = folder / "pivision.service"
     file.write_text(text, encoding="utf-8")
     run = subprocess.run(["systemd-analyze", "verify", "--man=no", file], capture_output=True, text=True, timeout=60)

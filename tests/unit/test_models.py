@@ -18,6 +18,7 @@ from pivision.models import Models, catalogue, inventory, manifest, starter
 from pivision.models.catalogue import CATALOGUE, FILES, OTHERS
 from pivision.models.coco import LABELS
 from pivision.models.progress import Progress
+from tests import needs
 from tests.vision.conftest import weights
 
 YUNET = catalogue.first("faces")
@@ -246,7 +247,7 @@ def test_no_folder_is_no_model(folder: Path) -> None:
     assert {entry.state for entry in inventory.entries(models)} == {"not installed"}
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+@needs.mark("root")
 @pytest.mark.parametrize("closed", ["house", "house/models"])
 def test_a_folder_that_is_closed_to_this_user_holds_no_model(closed: str) -> None:
     """Of the service's user: what needs no model goes on, and the rest says what is the matter."""

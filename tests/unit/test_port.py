@@ -14,6 +14,7 @@ import pytest
 from pivision import port
 from pivision.errors import PortTaken
 from pivision.port import Holder
+from tests import needs
 from tests.box import free_port
 
 LISTEN = """
@@ -77,7 +78,7 @@ def test_a_free_port_is_left_alone_and_a_held_one_is_refused() -> None:
         port.require_free("192.0.2.1", 80)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can look as another user")
+@needs.mark("root")
 def test_another_users_process_is_said_to_be_hidden() -> None:
     number = free_port()
     with listener("127.0.0.1", number):

@@ -35,6 +35,12 @@ def with_header(file: Path, **pragmas: int) -> None:
         connection.commit()
 
 
+def cut_off(file: Path) -> None:
+    Store(file)
+    assert not file.with_name(f"{file.name}-wal").exists(), "it is closed"
+    os.truncate(file, 5000)
+
+
 REFUSED: dict[str, Callable[[Path], object]] = {
     "zero bytes": lambda file: file.touch(),
     "foreign": lambda file: foreign(file, "DELETE"),
@@ -44,7 +50,7 @@ REFUSED: dict[str, Callable[[Path], object]] = {
     "a text": lambda file: file.write_text("SQLite format 3, or so one may think\n" * 100),
     "a newer schema": lambda file: with_header(file, user_version=99),
     "ours without its mark": lambda file: with_header(file, application_id=0),
-    "ours, cut off": lambda file: (Store(file), file.write_bytes(file.read_bytes()[:5000])),
+    "ours, cut off": cut_off,
 }
 
 

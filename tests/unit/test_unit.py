@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from pivision.config import ROOT
+from tests import needs
 
 UNIT = ROOT / "systemd" / "pivision.service"
 OWNERS_ROOT = "/home/djg/Projects/PiVision"
@@ -64,13 +65,13 @@ def owners_machine(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd: sudo apt install systemd")
+@needs.mark("systemd")
 def test_systemd_has_no_word_against_it(owners_machine: Path) -> None:
     done = analyze("verify", f"--root={owners_machine}", "pivision.service")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
-@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd: sudo apt install systemd")
+@needs.mark("systemd")
 def test_it_is_locked_in() -> None:
     done = analyze("security", "--offline=true", "--no-pager", "--threshold=18", str(UNIT))  # tenths
     assert done.returncode == 0, done.stdout

@@ -10,6 +10,7 @@ from pivision.models import Models
 from pivision.models.catalogue import CATALOGUE
 from pivision.vision import frame
 from pivision.vision.frame import Frame
+from tests import needs
 from tests import weights as where
 from tests.unit import conftest as _  # noqa: F401  # loads the profile of hypothesis
 
@@ -18,8 +19,9 @@ PICTURES = ROOT / "tests" / "pictures"
 
 def weights(file: str) -> Path:
     """A model's file; the test is skipped if it is not here."""
-    if (found := where.find(file)) is None:
-        pytest.skip(where.how_to_install(file))
+    found = where.find(file)
+    if found is None:
+        needs.skip("models", where.how_to_install(file))
     return found
 
 

@@ -24,6 +24,7 @@ from pivision.operations.quality import Exposure, QualityResult
 from pivision.operations.text import TextLine, TextParams, TextResult
 from pivision.vision import annotate, text
 from pivision.vision.frame import Frame
+from tests import needs
 from tests.vision.conftest import photograph
 
 WIDTH_PX, HEIGHT_PX = 640, 480
@@ -242,7 +243,7 @@ def test_what_the_font_has_not_becomes_something_like_it(words: str, shown: str)
     assert annotate.printable(words) == shown
 
 
-@pytest.mark.skipif(not text.is_installed(), reason="no rapidocr: see tests/vision/test_text.py")
+@needs.mark("text")
 @pytest.mark.parametrize("background", BACKGROUNDS)
 def test_a_label_can_be_read_by_a_machine(background: str) -> None:
     picture = drawn(BACKGROUNDS[background](), found("motion") | found("people", Box(20, 300, 100, 150)))

@@ -19,6 +19,7 @@ from pivision.config import ROOT
 from pivision.operations.codes import Code, CodesParams
 from pivision.vision import frame
 from pivision.vision.codes import read_codes
+from tests import needs
 from tests.unit.conftest import encoded
 from tests.unit.test_picture import tiff
 
@@ -188,7 +189,7 @@ def test_more_photographs(record_property: Callable[[str, object], None]) -> Non
     """Those of zxing-cpp's black-box tests: at least as many as it reads by itself, and nearly all of them."""
     files = sorted(file for file in MORE_PHOTOGRAPHS.glob("*/*") if file.suffix in (".png", ".webp"))
     if not files:
-        pytest.skip(f"no test/samples of github.com/zxing-cpp/zxing-cpp in {MORE_PHOTOGRAPHS} (PIVISION_TEST_CODES)")
+        needs.skip("photographs")
     read_here, read_alone = 0, 0
     for file in files:
         data, wanted = file.read_bytes(), expected(file)

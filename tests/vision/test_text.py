@@ -14,16 +14,14 @@ from pivision.errors import ModelMissing
 from pivision.operations.text import TextLine, TextParams, TextResult
 from pivision.vision import text
 from pivision.vision.frame import Frame
+from tests import needs
 
 ANY = TextParams()
 SIZE_PX = 40
 TOLERANCE_PX = 0.5 * SIZE_PX  # the reader outlines text with a margin
 FONT = ImageFont.load_default(SIZE_PX)
 
-reads = pytest.mark.skipif(
-    not text.is_installed(),
-    reason="no rapidocr: .venv/bin/python -m pip install --no-deps -r requirements-text.txt",
-)
+reads = needs.mark("text")
 
 
 def drawn(*placed: tuple[int, int, str], width_px: int = 640, height_px: int = 480) -> Image.Image:
