@@ -23,7 +23,7 @@ import zxingcpp
 from pivision import tokens
 from pivision.config import Settings
 from pivision.errors import NotRunning
-from pivision.port import reachable_host
+from pivision.listening import reachable_host
 from pivision.supervision import Program, Supervisor, Unreachable
 
 _TASKS = 6  # around each fault: half of them before, half of them while the box mends itself

@@ -9,6 +9,7 @@ from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 from waitress.utilities import RequestEntityTooLarge
 
+from pivision import listening
 from pivision.api import problems
 from pivision.api.headers import SAFE_HEADERS
 from pivision.config import Settings
@@ -75,6 +76,10 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
 
     channel_class = Channel
 
+    def fix_addr(self, addr: Any) -> Any:
+        """Return a client's address as its owner would write it."""
+        return (listening.plain_address(addr[0]), *addr[1:])
+
     def readable(self) -> bool:
         """Whether another connection can be accepted; asked once in each turn of the loop."""
         if len(self._map) >= self.adj.connection_limit:
@@ -119,12 +124,14 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 def http_server(application: Callable[[Any, Any], Any], settings: Settings) -> HttpServer:
     """A server that has the port of the settings, and answers once it is run. Raises OSError when the port is taken."""
+    made = listening.listening_socket(settings.host, settings.port)
     return HttpServer(
         application,
+        _sock=made,
+        bind_socket=False,
+        sockinfo=(made.family, made.type, made.proto, made.getsockname()),
         dispatcher=Dispatcher(settings.server_threads),
         adj=Adjustments(
-            host=settings.host,
-            port=settings.port,
             threads=settings.server_threads,
             connection_limit=_CONNECTIONS,
             channel_timeout=_IDLE_SECONDS,
