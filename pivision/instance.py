@@ -58,10 +58,19 @@ def running(folder: Path) -> Instance | None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
-        return _read(descriptor)
+        return noted(descriptor)
     finally:
         os.close(descriptor)
     return None
+
+
+def noted(descriptor: int) -> Instance:
+    """Return what the holder of a lock has written into it; it may be just about to."""
+    try:
+        written = json.loads(os.pread(descriptor, 65536, 0))
+        return Instance(int(written["pid"]), str(written["url"]), dict(written["settings"]))
+    except (ValueError, KeyError, TypeError):
+        return Instance(0, "an address that it has not written down yet", {})
 
 
 def is_in_place(descriptor: int, folder: Path) -> bool:
@@ -81,12 +90,3 @@ def _try_hold(file: Path) -> int | None:
             return descriptor
     os.close(descriptor)
     return None
-
-
-def _read(descriptor: int) -> Instance:
-    """Return what the holder has written; it may be just about to."""
-    try:
-        written = json.loads(os.pread(descriptor, 65536, 0))
-        return Instance(int(written["pid"]), str(written["url"]), dict(written["settings"]))
-    except (ValueError, KeyError, TypeError):
-        return Instance(0, "an address that it has not written down yet", {})
