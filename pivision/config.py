@@ -7,6 +7,7 @@ which wins. Whatever is unknown, of the wrong type, out of range or contradictor
 import contextlib
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -38,10 +39,16 @@ appliance.py tells conf/supervisord.conf."""
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
 _LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first
 
+_NOT_IN_FOLDERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
+_NOT_IN_ROOT = re.compile(
+    r'["$`\\:]'
+)  # pip's commands in .venv/bin do not start below such a folder, and : ends a PATH
+
 _MODEL_USERS = (*models.OPERATIONS, "text")
 _MIRROR_SCHEMES = ("http", "https", "file")
 
-_PLACES = ("host", "port", "supervisor_port", "auth", "data_dir", "log_dir", "models_dir", "run_dir")
+_FOLDERS = ("data_dir", "log_dir", "models_dir", "run_dir")
+_PLACES = ("host", "port", "supervisor_port", "auth", *_FOLDERS)
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 Seconds = Annotated[float, Meta(gt=0, le=86400)]
@@ -221,6 +228,12 @@ def _refuse_contradictions(settings: Settings, origins: dict[str, str]) -> None:
         refuse("supervisor_port", f"{settings.port} is the port of the HTTP server already")
     if settings.database_timeout_seconds >= settings.task_deadline_seconds:
         refuse("database_timeout_seconds", "must be shorter than task_deadline_seconds")
+    for key, folder in (("the checkout", ROOT), *((name, getattr(settings, name)) for name in _FOLDERS)):
+        found = _NOT_IN_FOLDERS.search(str(folder)) or (folder == ROOT and _NOT_IN_ROOT.search(str(folder)))
+        if found:
+            refuse(
+                key, f"a folder with {found[0]!r} in its path is not supported; choose another one than {str(folder)!r}"
+            )
     if len(os.fsencode(settings.run_dir / _LONGEST_SOCKET_NAME)) > _SOCKET_PATH_LIMIT_BYTES:
         refuse("run_dir", f"{settings.run_dir} is too long for a Unix socket below it; choose a shorter path")
     if len({settings.data_dir, settings.log_dir, settings.run_dir}) < 3:

@@ -30,13 +30,13 @@ def show(settings: Settings, token: str | None) -> None:
     others = [host for host in reaching(settings.host) if host != local]
     addresses = [listening.url(host, settings.port) + query for host in (*others[:1], local, *others[1:])]
     lines = []
-    if others:
+    if others and _has_blocks():
         lines += [f"    {line}" for line in qr_code(addresses[0], is_coloured=sys.stdout.isatty())]
-        lines += ["", "    Scan the code with a phone of the same network, or open an address:"]
+        lines += ["", "    Scan the code with a phone of the same network, or open an address below."]
     lines += [f"    Ctrl-C stops it; its logs are in {settings.log_dir}", ""]
     lines += [f"    PiVision: {address}" for address in addresses]
     encoding = sys.stdout.encoding or "ascii"
-    sys.stdout.write("\n".join(["", *lines, ""]).encode(encoding, "replace").decode(encoding))
+    sys.stdout.write("\n".join(["", *lines, ""]).encode(encoding, "replace").decode(encoding))  # of the folder's name
     sys.stdout.flush()
 
 
@@ -68,6 +68,15 @@ def qr_code(text: str, *, is_coloured: bool) -> Iterator[str]:
             yield _DARK_ON_LIGHT + "".join("█▀▄ "[2 * dark[0] + dark[1]] for dark in pairs) + _RESET
         else:
             yield "".join(" ▄▀█"[2 * light[0] + light[1]] for light in pairs)
+
+
+def _has_blocks() -> bool:
+    """Whether the terminal has the characters that the code is made of."""
+    try:
+        "█▀▄".encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
 
 
 def _ipv4_addresses() -> list[str]:
