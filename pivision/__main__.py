@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> None:
 def _token(options: argparse.Namespace) -> None:
     from pivision import config, tokens
 
-    secrets_dir = config.load().secrets_dir
+    secrets_dir = config.in_use().secrets_dir
     if options.action == "make":
         print(tokens.create(secrets_dir, options.name, tokens.Scope(options.scope)))
     elif options.action == "list":
@@ -51,7 +51,7 @@ def _token(options: argparse.Namespace) -> None:
 def _why(options: argparse.Namespace) -> None:
     from pivision import config, why
 
-    for line in why.lines(config.load().data_dir, options.last):
+    for line in why.lines(config.in_use().data_dir, options.last):
         print(line)
 
 
@@ -62,7 +62,7 @@ def _doctor(options: argparse.Namespace) -> None:
 def _models(options: argparse.Namespace) -> None:
     from pivision import config, model_commands
 
-    settings = config.load()
+    settings = config.in_use()
     if options.action == "install":
         sys.exit(0 if model_commands.install(settings, options.names) else 1)
     if options.action == "remove":
@@ -75,7 +75,7 @@ def _models(options: argparse.Namespace) -> None:
 def _drill(options: argparse.Namespace) -> None:
     from pivision import config, drill
 
-    exercise = drill.Drill(config.load())
+    exercise = drill.Drill(config.in_use())
     faults = exercise.faults(options.fault)
     if not options.yes and input(f"Programs will be killed and frozen: {', '.join(faults)}. Go on? [y/N] ") != "y":
         sys.exit(1)
@@ -91,7 +91,7 @@ def _drill(options: argparse.Namespace) -> None:
 def _back_up(options: argparse.Namespace) -> None:
     from pivision import archive, config
 
-    archived = archive.back_up(config.load(), options.file)
+    archived = archive.back_up(config.in_use(), options.file)
     print(f"{options.file}: the tasks up to {archived.last_id}, {archived.images} pictures")
 
 

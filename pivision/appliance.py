@@ -5,18 +5,23 @@ for good when a log folder or a variable is missing.
 """
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import resource
 import secrets
+import shlex
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
-from pivision import port, program, tokens
+from pivision import instance, listening, owner, port, program
 from pivision.config import ROOT, ROOT_NOTE, Settings
+from pivision.errors import ApplianceRunning, ConfigInvalid
 from pivision.health import deaths, folders
+from pivision.instance import Instance
 from pivision.models import Models, starter
 from pivision.models.progress import Progress
 from pivision.supervision import Supervisor, Unreachable
@@ -24,34 +29,41 @@ from pivision.supervision import Supervisor, Unreachable
 CONF = ROOT / "conf" / "supervisord.conf"
 _HASTEN_SECONDS = 10.0
 _DESCRIPTORS = 8192  # as in systemd/pivision.service, for 512 connections, streams, and a spool file for each upload
-_RUN_TOKEN = "run"  # noqa: S105  # the name of the token
+_LOOK_SECONDS = 1.0
 
 
 def run(settings: Settings, unattended: bool) -> NoReturn:
     """Become supervisord, which starts the programs.
 
-    Attended, the port must be free, models that are missing are downloaded if they can be, and a fresh token is made
-    and printed. Unattended, at boot, there is nobody to read it, and a port that is held is health's business: the
-    server starts once it is free.
-    Raises PortTaken.
+    Attended, the port must be free, models that are missing are downloaded if they can be, and the addresses are
+    printed with the owner's token. Unattended, at boot, there is nobody to read it, and a port that is held is health's
+    business: the server starts once it is free.
+    Raises ApplianceRunning before anything is changed, PortTaken and ConfigInvalid.
     """
     os.umask(0o077)  # supervisord in the foreground ignores its own setting
-    folders.restore_secrets(settings.secrets_dir, settings.run_dir / "secrets")
-    for folder in (settings.data_dir, settings.log_dir, settings.run_dir, settings.secrets_dir):
-        program.make_private_folder(folder)
-    if not unattended:
-        port.require_free(settings.host, settings.port)
-        port.require_free("127.0.0.1", settings.supervisor_port)
-        _bring_models(settings)
-        _greet(settings)
+    with _folders_in_use():
+        locks = _lock(settings, unattended)
+        folders.restore_secrets(settings.secrets_dir, settings.run_dir / "secrets")
+        for folder in (settings.log_dir, settings.secrets_dir):
+            program.make_private_folder(folder)
+        if not unattended:
+            port.require_free(settings.host, settings.port)
+            port.require_free("127.0.0.1", settings.supervisor_port)
+            _bring_models(settings)
+            _greet(settings)
+        environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
+        (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
+        for file in (deaths.BOOKMARK, deaths.LOG):
+            (settings.run_dir / file).unlink(missing_ok=True)
     _raise_descriptors()
-    environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
-    (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
-    for file in (deaths.BOOKMARK, deaths.LOG):
-        (settings.run_dir / file).unlink(missing_ok=True)
-    _hasten(settings.run_dir / "supervisor.sock")
-    supervisord = Path(sys.executable).with_name("supervisord")
-    os.execve(sys.executable, [sys.executable, str(supervisord), "--nodaemon", "-c", str(CONF)], environment)
+    _hasten(settings.run_dir / "supervisor.sock", locks)
+    _hand_over(locks)
+    os.chdir(ROOT)  # where supervisord finds its plugin, in the package
+    silent = (
+        [] if unattended else ["--silent"]
+    )  # in a terminal, the address stays the last line; the log has the others
+    supervisord = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", *silent, "-c", str(CONF)]
+    os.execve(sys.executable, supervisord, environment)
 
 
 def _raise_descriptors() -> None:
@@ -62,12 +74,53 @@ def _raise_descriptors() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
-def _hasten(socket: Path) -> None:
+@contextlib.contextmanager
+def _folders_in_use() -> Iterator[None]:
+    """Raise ConfigInvalid for a folder that cannot be made or written."""
+    try:
+        yield
+    except OSError as error:
+        raise ConfigInvalid(f"{error.filename or 'the folders'}: {error.strerror}") from None
+
+
+def _lock(settings: Settings, unattended: bool) -> list[int]:
+    """Take the locks of the data and the run folder. Unattended, wait for them."""
+    url = listening.url(listening.reachable_host(settings.host), settings.port)
+    here = Instance(os.getpid(), url, settings.places())
+    is_said = False
+    while True:
+        locks: list[int] = []
+        try:
+            for folder in (settings.data_dir, settings.run_dir):
+                program.make_private_folder(folder)
+                locks.append(instance.hold(folder, here))
+            return locks
+        except ApplianceRunning as error:
+            for lock in locks:
+                os.close(lock)
+            if not unattended:
+                raise
+            if not is_said:
+                print(f"pivision: {error}; this one waits until that has ended", file=sys.stderr, flush=True)
+                is_said = True
+            time.sleep(_LOOK_SECONDS)
+
+
+def _hand_over(locks: list[int]) -> None:
+    """Give supervisord the locks under descriptors that it keeps when it reloads its configuration."""
+    above = [fcntl.fcntl(lock, fcntl.F_DUPFD_CLOEXEC, max(instance.DESCRIPTORS) + 1) for lock in locks]
+    for lock, descriptor in zip(above, instance.DESCRIPTORS, strict=True):
+        os.dup2(lock, descriptor, inheritable=True)
+
+
+def _hasten(socket: Path, locks: list[int]) -> None:
     """Call supervisord as soon as it listens: it starts the programs after the first turn of its loop, in a second."""
     if os.fork():
         os.wait()  # for the child, which leaves its own child to init: supervisord need not know of it
         return
     if os.fork() == 0:
+        for lock in locks:  # they are supervisord's
+            os.close(lock)
         supervisor = Supervisor(str(socket), timeout_seconds=1)
         give_up = time.monotonic() + _HASTEN_SECONDS
         while time.monotonic() < give_up:
@@ -86,17 +139,18 @@ def _bring_models(settings: Settings) -> None:
 
 
 def _greet(settings: Settings) -> None:
-    address = f"http://127.0.0.1:{settings.port}/"
-    if settings.auth == "token":
-        address += f"?token={tokens.create(settings.secrets_dir, _RUN_TOKEN)}"
-    print(f"\n    PiVision: {address}\n\n    Ctrl-C stops it; its logs are in {settings.log_dir}\n", flush=True)
+    from pivision import greeting  # unattended, nothing depends on the libraries that it needs
+
+    greeting.show(settings, owner.token(settings.secrets_dir) if settings.auth == "token" else None)
 
 
 def _for_conf(settings: Settings) -> dict[str, str]:
     """What conf/supervisord.conf needs beyond the settings."""
     return {
         "PIVISION_ROOT": str(ROOT),
-        "PIVISION_PYTHON": sys.executable,
+        "PIVISION_PYTHON": shlex.quote(sys.executable),
+        "PIVISION_LOG_FILES": str(settings.log_dir).replace("%", "%%"),  # stdout_logfile= is expanded twice
+        program.PARENT: str(os.getpid()),  # as which supervisord goes on
         "PIVISION_TO_JOURNAL": str(
             "JOURNAL_STREAM" in os.environ
         ).lower(),  # systemd sets it when our output goes there

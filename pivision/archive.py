@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pivision import program, supervision
+from pivision import instance, program, supervision
 from pivision.config import Settings
 from pivision.errors import (
     ApplianceRunning,
@@ -118,6 +118,8 @@ def _new_file(target: Path) -> Iterator[int]:
 
 
 def _require_stopped(settings: Settings) -> None:
+    if found := instance.running(settings.data_dir):
+        raise ApplianceRunning(str(found))
     with contextlib.suppress(*supervision.Unreachable):
         supervision.Supervisor(str(settings.run_dir / "supervisor.sock"), _TIMEOUT_SECONDS).programs()
         raise ApplianceRunning(f"supervisord answers at {settings.run_dir / 'supervisor.sock'}")

@@ -7,6 +7,7 @@ which wins. Whatever is unknown, of the wrong type, out of range or contradictor
 import contextlib
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from pivision import memory, models
+from pivision import instance, memory, models
 from pivision.errors import ConfigInvalid
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,6 +27,8 @@ _NOT_SETTINGS = {
     "PIVISION_CLIENT_TOKEN",
     "PIVISION_CONFIG",
     "PIVISION_DESCRIPTORS",
+    "PIVISION_LOG_FILES",
+    "PIVISION_PARENT",
     "PIVISION_PYTHON",
     "PIVISION_ROOT",
     "PIVISION_TO_JOURNAL",
@@ -37,8 +40,16 @@ appliance.py tells conf/supervisord.conf."""
 _SOCKET_PATH_LIMIT_BYTES = 107  # sun_path of unix(7), less the closing zero
 _LONGEST_SOCKET_NAME = "supervisor.sock.1234567"  # supervisord binds NAME.PID first
 
+_NOT_IN_FOLDERS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")  # control characters, and bytes that are not UTF-8
+_NOT_IN_ROOT = re.compile(
+    r'["$`\\:]'
+)  # pip's commands in .venv/bin do not start below such a folder, and : ends a PATH
+
 _MODEL_USERS = (*models.OPERATIONS, "text")
 _MIRROR_SCHEMES = ("http", "https", "file")
+
+_FOLDERS = ("data_dir", "log_dir", "models_dir", "run_dir")
+_PLACES = ("host", "port", "supervisor_port", "auth", *_FOLDERS)
 
 Port = Annotated[int, Meta(ge=1, le=65535)]
 SessionDays = Annotated[float, Meta(gt=0, le=365)]
@@ -68,7 +79,9 @@ def _default_workers() -> int:
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
     """Every setting with its unit in its name. docs/configuration.md says when to change which."""
 
-    host: str = "0.0.0.0"  # noqa: S104  # the box serves its network; everything under /v1 asks for the token
+    host: Annotated[str, Meta(pattern=r"^[A-Za-z0-9.:%_-]*$")] = (
+        "::"  # every address, IPv6 and IPv4: it serves its network
+    )
     port: Port = 8080
     supervisor_port: Port = 9001  # supervisord's web page, on 127.0.0.1 only
     auth: Literal["token", "none"] = "token"  # "none" lets everybody on the network in
@@ -150,6 +163,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         """What `host_names` names."""
         return [name for word in self.host_names.split(",") if (name := word.strip())]
 
+    def places(self) -> dict[str, str]:
+        """Where the appliance is, as a command must know to find it."""
+        return {name: str(getattr(self, name)) for name in _PLACES}
+
     def environment(self) -> dict[str, str]:
         """Every setting as the PIVISION_* variable that would bring it about."""
         return {_PREFIX + name.upper(): str(getattr(self, name)) for name in self.__struct_fields__}
@@ -168,6 +185,19 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
         values[key], origins[key] = value, origin
     settings = _converted(values, origins)
     _refuse_contradictions(settings, origins)
+    return settings
+
+
+def in_use(environment: Mapping[str, str] = os.environ) -> Settings:
+    """Return the settings for a command: it finds the appliance that runs here, whatever that was started with.
+
+    What the environment says all the same counts. Raises ConfigInvalid.
+    """
+    settings = load(environment)
+    with contextlib.suppress(OSError):  # another user's
+        if found := instance.running(settings.run_dir) or instance.running(settings.data_dir):
+            places = {_PREFIX + name.upper(): value for name, value in found.settings.items() if name in _PLACES}
+            return load({**places, **environment})
     return settings
 
 
@@ -212,10 +242,18 @@ def _refuse_contradictions(settings: Settings, origins: dict[str, str]) -> None:
     def refuse(key: str, reason: str) -> None:
         raise ConfigInvalid(f"{origins.get(key, key)}: {reason}")
 
+    if settings.host and not _is_name(settings.host):
+        refuse("host", f"{settings.host!r} is no name and no address")
     if settings.port == settings.supervisor_port:
         refuse("supervisor_port", f"{settings.port} is the port of the HTTP server already")
     if settings.database_timeout_seconds >= settings.task_deadline_seconds:
         refuse("database_timeout_seconds", "must be shorter than task_deadline_seconds")
+    for key, folder in (("the checkout", ROOT), *((name, getattr(settings, name)) for name in _FOLDERS)):
+        found = _NOT_IN_FOLDERS.search(str(folder)) or (folder == ROOT and _NOT_IN_ROOT.search(str(folder)))
+        if found:
+            refuse(
+                key, f"a folder with {found[0]!r} in its path is not supported; choose another one than {str(folder)!r}"
+            )
     if len(os.fsencode(settings.run_dir / _LONGEST_SOCKET_NAME)) > _SOCKET_PATH_LIMIT_BYTES:
         refuse("run_dir", f"{settings.run_dir} is too long for a Unix socket below it; choose a shorter path")
     if len({settings.data_dir, settings.log_dir, settings.run_dir}) < 3:
@@ -228,3 +266,11 @@ def _refuse_contradictions(settings: Settings, origins: dict[str, str]) -> None:
     for name in settings.operations_at_start:
         if name not in _MODEL_USERS:
             refuse("models_at_start", f"{name!r} is none of {', '.join(_MODEL_USERS)}")
+
+
+def _is_name(host: str) -> bool:
+    try:
+        host.encode("idna")  # as a name is looked up
+    except UnicodeError:
+        return False
+    return True

@@ -20,10 +20,10 @@ import cv2
 import numpy as np
 import zxingcpp
 
-from pivision import tokens
+from pivision import instance, tokens
 from pivision.config import Settings
 from pivision.errors import NotRunning
-from pivision.port import reachable_host
+from pivision.listening import reachable_host
 from pivision.supervision import Program, Supervisor, Unreachable
 
 _TASKS = 6  # around each fault: half of them before, half of them while the box mends itself
@@ -117,8 +117,8 @@ class Drill:
     def _pids(self, program: str) -> list[int]:
         """The processes of a program: one for each worker."""
         if program == "supervisord":
-            file = self._settings.run_dir / "supervisord.pid"
-            return [int(file.read_text(encoding="ascii"))] if file.exists() else []
+            found = instance.running(self._settings.run_dir)
+            return [found.pid] if found else []
         return [seen.pid for seen in self._programs() if seen.pid and seen.name.partition(":")[0] == program]
 
     def _programs(self) -> list[Program]:

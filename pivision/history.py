@@ -8,10 +8,14 @@ import datetime
 import enum
 import json
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
 from pivision import heartbeat
+
+_ATTEMPTS = 30
+_PAUSE_SECONDS = 0.1
 
 KEPT = 500
 """How many events stay; twice as many lines may stand in the file before it is cut back."""
@@ -46,9 +50,12 @@ class Event(NamedTuple):
 
 
 def read(data_dir: Path) -> list[Event]:
-    """The events that are kept, oldest first. A line that cannot be read is left out."""
+    """The events that are kept, oldest first. A line that cannot be read is left out. Raises OSError."""
     events: dict[int, Event] = {}
-    with contextlib.suppress(OSError), _file(data_dir).open(encoding="utf-8", errors="replace") as lines:
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        _file(data_dir).open(encoding="utf-8", errors="replace") as lines,
+    ):
         for line in lines:
             with contextlib.suppress(ValueError, TypeError, KeyError):
                 fields = json.loads(line)
@@ -62,7 +69,7 @@ class History:
 
     def __init__(self, data_dir: Path) -> None:
         self._file = _file(data_dir)
-        self._events = read(data_dir)
+        self._events = _patiently_read(data_dir)
         self._cut_back()
 
     @property
@@ -99,6 +106,15 @@ class History:
             new.unlink(missing_ok=True)
             _append(new, self._events)
             new.replace(self._file)
+
+
+def _patiently_read(data_dir: Path) -> list[Event]:
+    """Wait out passing trouble; a file that cannot be read for good must not keep health from healing."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(OSError):
+            return read(data_dir)
+        time.sleep(_PAUSE_SECONDS)
+    return []
 
 
 def _append(file: Path, events: list[Event]) -> None:

@@ -11,6 +11,7 @@ from waitress.adjustments import Adjustments
 from waitress.server import TcpWSGIServer
 from waitress.task import ErrorTask, ThreadedTaskDispatcher
 
+from pivision import listening
 from pivision.api import problems
 from pivision.api.headers import SAFE_HEADERS
 from pivision.api.heads import FORM_EXTRA_BYTES
@@ -90,6 +91,10 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         self._accept_from = 0.0
         super().__init__(application, **options)
 
+    def fix_addr(self, addr: Any) -> Any:
+        """Return a client's address as its owner would write it."""
+        return (listening.plain_address(addr[0]), *addr[1:])
+
     def readable(self) -> bool:
         """Whether another connection can be accepted; asked once in each turn of the loop."""
         now = time.monotonic()
@@ -114,7 +119,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
                 return
             if accepted is None:
                 return
-            sock, address = accepted
+            sock, address = accepted[0], self.fix_addr(accepted[1])
             with contextlib.suppress(OSError):  # gone already
                 self.set_socket_options(sock)
             if self._has_place(group_of(address[0])):
@@ -206,13 +211,15 @@ class Dispatcher(ThreadedTaskDispatcher):  # type: ignore[misc]
 
 def http_server(application: Application, settings: Settings) -> HttpServer:
     """Return a server that has the port of the settings, and answers once it is run. Raises OSError if it is taken."""
+    made = listening.listening_socket(settings.host, settings.port)
     return HttpServer(
         application,
         settings,
+        _sock=made,
+        bind_socket=False,
+        sockinfo=(made.family, made.type, made.proto, made.getsockname()),
         dispatcher=Dispatcher(settings.server_threads),
         adj=Adjustments(
-            host=settings.host,
-            port=settings.port,
             threads=settings.server_threads,
             asyncore_use_poll=True,  # select() ends at descriptor 1024
             ident=None,

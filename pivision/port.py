@@ -3,16 +3,16 @@
 import contextlib
 import errno
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from pivision.errors import PortTaken
+from pivision import listening
+from pivision.errors import ConfigInvalid, PortTaken
+from pivision.listening import listening_socket
 
 _LISTEN = "0A"  # include/net/tcp_states.h
 _UNIT = re.compile(r"([^/]+\.service)(?:/|$)", re.MULTILINE)
-_ANY_ADDRESS = ("0.0.0.0", "::", "")  # noqa: S104
 _COMMAND_WORDS = 4  # enough to know a program by; an argument further behind may be long, or a secret
 
 
@@ -51,37 +51,30 @@ def holder(port: int) -> Holder | None:
     return _described(pids[0]) if pids else Holder(None, None, None)
 
 
-def reachable_host(host: str) -> str:
-    """Where this machine reaches a server that listens on `host`."""
-    return "127.0.0.1" if host in _ANY_ADDRESS else host
-
-
 def is_free(host: str, port: int) -> bool:
-    """Whether `host`:`port` can be listened on; "" is every address of IPv4."""
-    with contextlib.suppress(OSError):
-        _try_to_bind(host, port)
-        return True
-    return False
+    """Whether `host`:`port` is held by nobody. Raises OSError when that cannot be known, or `host` is not here."""
+    try:
+        listening_socket(host, port).close()
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            return False
+        raise
+    return True
 
 
 def require_free(host: str, port: int) -> None:
-    """Raise PortTaken, which names the holder, if `host`:`port` cannot be listened on."""
+    """Raise PortTaken, which names the holder, or ConfigInvalid, if `host`:`port` cannot be listened on."""
+    if (absence := listening.absence(host)) is not None:
+        raise ConfigInvalid(f"host: {absence}")
     try:
-        _try_to_bind(host, port)
+        is_held = not is_free(host, port)
     except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise PortTaken(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+        raise PortTaken(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+    if is_held:
         found = holder(port)
         if found is None:
-            raise PortTaken(f"port {port} is held by a process that does not listen (sudo ss -antp)") from None
-        raise PortTaken(f"port {port} is held by {found}; stop it with: {found.stop_command}") from None
-
-
-def _try_to_bind(host: str, port: int) -> None:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as waitress binds
-        probe.bind((host, port))
+            raise PortTaken(f"port {port} is held by a process that does not listen (sudo ss -antp)")
+        raise PortTaken(f"port {port} is held by {found}; stop it with: {found.stop_command}")
 
 
 def _listening(port: int) -> Iterator[str]:

@@ -42,7 +42,7 @@ def settings() -> dict[str, str]:
     """Every setting, as the PIVISION_* variable that would bring it about."""
     from pivision import config
 
-    return config.load().environment()
+    return config.in_use().environment()
 
 
 def opencv() -> dict[str, Any]:

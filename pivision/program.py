@@ -14,9 +14,13 @@ from pathlib import Path
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
+PARENT = "PIVISION_PARENT"
+"""The variable with the pid of the process that starts a program."""
+
+
 def begin(name: str) -> logging.Logger:
     """Bind this process's life to its parent's and return the program's logger."""
-    _end_with_parent()
+    end_with_parent()
     logging.Formatter.converter = time.gmtime
     logging.basicConfig(
         stream=sys.stderr,
@@ -33,6 +37,15 @@ def make_private_folder(folder: Path) -> None:
     if not folder.is_dir():
         make_private_folder(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def is_gone(path: Path) -> bool:
+    """Whether there is nothing at `path`. Raises OSError when that cannot be known now."""
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    return False
 
 
 def fsync_folder(folder: Path) -> None:
@@ -55,13 +68,14 @@ def write_durably(file: Path, content: bytes) -> None:
     fsync_folder(file.parent)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Let the kernel kill this process when its parent dies.
 
     A supervisord that is killed leaves its programs alive, and an orphaned server would hold the port against its
     successor. SIGKILL, because a stopped or stuck orphan must go, too; nothing acknowledged depends on a clean end.
+    The parent says in PARENT who it is: one that died during this program's imports has been replaced by init already.
     """
-    parent = os.getppid()
+    parent = int(os.environ.pop(PARENT, 0)) or os.getppid()  # removed: the children of this process have another one
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")

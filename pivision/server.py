@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from pivision import config, doorbell, program
+from pivision import config, doorbell, listening, program
 from pivision.api.app import create_app, create_opening_app
 from pivision.api.auth import Access
 from pivision.api.feed import Feed
@@ -114,7 +114,7 @@ def serve(settings: config.Settings) -> None:
     application.is_open.wait(_OPENING_SECONDS)
     threading.Thread(target=listen, daemon=True).start()
     signal.signal(signal.SIGTERM, stop)
-    log.info("listening on %s:%s", settings.host, server.effective_port)
+    log.info("listening at %s", listening.url(server.effective_host, settings.port))
     server.run()
     if application.damage:
         raise DatabaseUnusable(application.damage)

@@ -12,6 +12,14 @@ Unreachable = (OSError, http.client.HTTPException, xmlrpc.client.Error)
 """What a call raises when supervisord is gone, stuck, or says no."""
 
 
+_GONE_OR_STUCK = (ConnectionError, FileNotFoundError, TimeoutError, http.client.HTTPException, xmlrpc.client.Error)
+
+
+def is_own_lack(error: Exception) -> bool:
+    """Whether a call failed for want of descriptors or the like in this process, and says nothing of supervisord."""
+    return not isinstance(error, _GONE_OR_STUCK)
+
+
 class Program(NamedTuple):
     """One process that supervisord manages."""
 

@@ -4,11 +4,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pivision import history
+from pivision.errors import FileUnreadable
 
 
 def lines(data_dir: Path, last: int) -> Iterator[str]:
-    """A table of the `last` events: when, what, why."""
-    events = history.read(data_dir)[-last:]
+    """A table of the `last` events: when, what, why. Raises FileUnreadable."""
+    try:
+        events = history.read(data_dir)[-last:]
+    except OSError as error:
+        raise FileUnreadable(f"{error.filename}: {error.strerror}") from None
     if not events:
         yield "Nothing has been restarted yet."
         return

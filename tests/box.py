@@ -115,6 +115,7 @@ class Box(Client):
     def __init__(self, folder: Path, environment: dict[str, str] | None = None, **settings: object) -> None:
         self.folder = folder
         self.port = free_port()
+        self.address = "127.0.0.1"  # where it is asked
         self.data_dir = folder / "data"
         self.log_dir = folder / "logs"
         self.run_dir = folder / "run"
@@ -214,7 +215,7 @@ class Box(Client):
         return eventually(send, f"{name} gets {number.name}")
 
     def connection(self, timeout: float) -> http.client.HTTPConnection:
-        return http.client.HTTPConnection("127.0.0.1", self.port, timeout=timeout)
+        return http.client.HTTPConnection(self.address, self.port, timeout=timeout)
 
     def images(self) -> set[str]:
         """The names of the images that are kept, without their previews."""

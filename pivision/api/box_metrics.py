@@ -87,10 +87,12 @@ class BoxMetrics(Collector):
     def _of_restarts(self) -> Metric:
         """Those in the history when the server was started, too: mostly it was one of them that did it."""
         with self._lock:
-            events = history.read(self._settings.data_dir)
-            for event in events:
-                self._restarts[event.program, event.cause] += event.times - self._times.get((event.number, event.at), 0)
-            self._times = {(event.number, event.at): event.times for event in events}
+            with contextlib.suppress(OSError):  # what cannot be read now is counted later
+                events = history.read(self._settings.data_dir)
+                for event in events:
+                    times = event.times - self._times.get((event.number, event.at), 0)
+                    self._restarts[event.program, event.cause] += times
+                self._times = {(event.number, event.at): event.times for event in events}
             restarts = dict(self._restarts)
         family = CounterMetricFamily("pivision_restarts", "What `why` tells, counted.", labels=["program", "cause"])
         for labels, times in sorted(restarts.items()):

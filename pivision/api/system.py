@@ -130,7 +130,7 @@ class System:
             last_hour=self._hour.look(),
             workers=[self._worker(number) for number in range(1, self._settings.workers + 1)],
             health=_health(self._settings.run_dir / "health.json"),
-            restarts=[Restart(**event._asdict()) for event in history.read(self._settings.data_dir)[-_RESTARTS_SHOWN:]],
+            restarts=_restarts(self._settings.data_dir),
             recovery=_read(report_file(self._settings.data_dir)),
             disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
             memory=MemoryReport(memory.total, memory.available),
@@ -153,6 +153,13 @@ def _opencv_version() -> str | None:
         with contextlib.suppress(metadata.PackageNotFoundError):
             return metadata.version(package)
     return None
+
+
+def _restarts(data_dir: Path) -> list[Restart]:
+    """The latest ones, oldest first; none while the history cannot be read."""
+    with contextlib.suppress(OSError):
+        return [Restart(**event._asdict()) for event in history.read(data_dir)[-_RESTARTS_SHOWN:]]
+    return []
 
 
 def _health(file: Path) -> HealthReport | None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from pivision import listening
 from pivision.client import table
 from pivision.client.connection import Connection
 from pivision.client.events import SILENCE_SECONDS, Events
@@ -92,10 +93,11 @@ def _box(options: argparse.Namespace, timeout_seconds: float = 30.0) -> Connecti
         return Connection(options.url, token, timeout_seconds)
     from pivision import config
 
-    settings = config.load()
+    settings = config.in_use()
     if token is None and settings.auth == "token":
         token = _passing_token(settings.secrets_dir)
-    return Connection(f"http://127.0.0.1:{settings.port}", token, timeout_seconds)
+    url = listening.url(listening.reachable_host(settings.host), settings.port)
+    return Connection(url, token, timeout_seconds)
 
 
 def _token(file: Path | None) -> str | None:

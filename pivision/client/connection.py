@@ -20,7 +20,7 @@ class Connection:
     def __init__(self, url: str, token: str | None, timeout_seconds: float = 30.0) -> None:
         parts = urllib.parse.urlsplit(url if "://" in url else f"http://{url}")
         try:
-            self._host, self._port = parts.hostname or "", parts.port
+            self._host, self._port = (parts.hostname or "").replace("%25", "%"), parts.port  # RFC 6874
         except ValueError:
             self._host, self._port = "", None
         if parts.scheme not in ("http", "https") or not self._host:

@@ -40,9 +40,9 @@ class Deaths:
     def __init__(self, run_dir: Path) -> None:
         self._log = run_dir / LOG
         self._bookmark = run_dir / BOOKMARK
-        self._oom_kills = _oom_kills()
+        self._oom_kills = _oom_kills() or 0
         self._offset: int | None = None
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(FileNotFoundError, ValueError):  # all else ends health before it tells all anew
             self._offset = int(self._bookmark.read_text(encoding="ascii"))
 
     @property
@@ -56,7 +56,8 @@ class Deaths:
         if self._offset != before:
             with contextlib.suppress(OSError):
                 self._bookmark.write_text(str(self._offset), encoding="ascii")
-        oom_kills, self._oom_kills = self._oom_kills, _oom_kills()
+        oom_kills = self._oom_kills
+        self._oom_kills = _oom_kills() or oom_kills
         deaths = [death for line in lines if (death := _death(line))]
         return [(death, death.cause(is_memory_short=self._oom_kills > oom_kills)) for death in deaths]
 
@@ -82,10 +83,10 @@ def _death(line: bytes) -> Death | None:
     return Death(found[2], found[3], found[1] == "stopped") if found else None
 
 
-def _oom_kills() -> int:
-    """How many processes the kernel has ended for want of memory, since boot."""
+def _oom_kills() -> int | None:
+    """How many processes the kernel has ended for want of memory, since boot; None if that cannot be read."""
     with contextlib.suppress(OSError, ValueError):
         for line in Path("/proc/vmstat").read_text(encoding="ascii").splitlines():
             if line.startswith("oom_kill "):
                 return int(line.split()[1])
-    return 0
+    return None

@@ -5,16 +5,19 @@ import json
 import time
 from collections.abc import Callable
 
+from pivision import listening
+
 _TIMEOUT_SECONDS = 2.0
 _INTERVAL_SECONDS = 10.0
 _QUIET_SECONDS = 300.0  # so long it must have been well: a disk on the brink of its reserve is one notice and not many
 
 
 class Disk:
-    """Asks /readyz at `address` now and then."""
+    """Asks the server's /readyz now and then."""
 
-    def __init__(self, address: tuple[str, int], clock: Callable[[], float] = time.monotonic) -> None:
-        self._address = address
+    def __init__(self, host: str, port: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self._host = host
+        self._port = port
         self._clock = clock
         self._due = clock()
         self._complaint = ""
@@ -34,7 +37,8 @@ class Disk:
 
     def _ask(self) -> str:
         """What /readyz says of the disk: ok, or the code of an error; "" if it says nothing."""
-        connection = http.client.HTTPConnection(*self._address, timeout=_TIMEOUT_SECONDS)
+        host = listening.reachable_host(self._host)
+        connection = http.client.HTTPConnection(host, self._port, timeout=_TIMEOUT_SECONDS)
         try:
             connection.request("GET", "/readyz")
             return str(json.loads(connection.getresponse().read(1 << 16))["checks"].get("disk", ""))

@@ -19,8 +19,8 @@ class Folders:
         self._copied: object = None
 
     def missing(self) -> list[Path]:
-        """Which of them are not there."""
-        return [folder for folder in (self._data_dir, self._log_dir) if not folder.is_dir()]
+        """Which of them are not there. One that cannot be looked at now is not missing."""
+        return [folder for folder in (self._data_dir, self._log_dir) if _is_missing(folder)]
 
     def mend(self, folder: Path) -> None:
         """Make a missing folder. Raises OSError where only systemd can: outside of the unit's sandbox."""
@@ -43,6 +43,13 @@ class Folders:
 
 
 def restore_secrets(secrets: Path, copy: Path) -> None:
-    """Put the copy where the secrets were, if they are gone: nobody is there to hand out new tokens."""
-    if copy.is_dir() and not secrets.is_dir():
+    """Put the copy where the secrets were, if they are gone: nobody is there to hand out new tokens. Raises OSError."""
+    if not program.is_gone(copy) and program.is_gone(secrets):
         shutil.copytree(copy, secrets)
+
+
+def _is_missing(folder: Path) -> bool:
+    try:
+        return program.is_gone(folder)
+    except OSError:
+        return False

@@ -4,7 +4,6 @@ Restarting the tree is systemd's work: it comes when its watchdog is not fed. Re
 it, and spends a budget that survives the reboot, so that a box that no reboot can mend does not reboot for ever.
 """
 
-import contextlib
 import enum
 import json
 from pathlib import Path
@@ -43,11 +42,15 @@ class Ladder:
         self._well_since = now
         self._boot_id = heartbeat.boot_id()
         self._trees, self._last_tree, self._reboots = 0, 0.0, 0
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        try:
             memory = json.loads(file.read_bytes())
             self._reboots = int(memory["reboots"])
             if memory["boot_id"] == self._boot_id:
                 self._trees, self._last_tree = int(memory["trees"]), float(memory["last_tree"])
+        except (FileNotFoundError, NotADirectoryError, ValueError, KeyError, TypeError):
+            pass  # nothing has been taken yet
+        except OSError:
+            self._reboots = reboots_max  # what cannot be read may have been spent
 
     def climb(self, now: float) -> Rung | None:
         """Take the next rung, remembered before it is taken; None while it must wait or there is none."""

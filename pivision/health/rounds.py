@@ -17,10 +17,10 @@ from pivision.health.folders import Folders
 from pivision.health.healing import MISSES, UP, Finding, Patient, Remedy
 from pivision.health.ladder import HEALINGS, Ladder, Rung
 from pivision.health.notices import Notices
-from pivision.health.signs import Signs
+from pivision.health.signs import Signs, Unknown
 from pivision.health.systemd import Systemd
 from pivision.history import Cause, History
-from pivision.supervision import Program, Supervisor, Unreachable
+from pivision.supervision import Program, Supervisor, Unreachable, is_own_lack
 
 READY_SECONDS = 60.0
 """`systemctl start` waits no longer for port 8080: a database that is being recovered must not restart everything."""
@@ -32,11 +32,12 @@ _SHORTEST_PAUSE_SECONDS = 0.02  # between two looks, when programs die one after
 _REPORT_SECONDS = 30.0  # how old health.json may get while nothing changes
 _DOWN = ("BACKOFF", "EXITED", "FATAL")
 _BITE_SECONDS = 10.0
+_BLIND_SECONDS = 300.0  # while health itself lacks what it needs for a look, nothing is restarted for it
 _FOLDER_MISSES = 2 * MISSES  # the programs look every 5 seconds, and save what they still have open
 
 
 class Settings(NamedTuple):
-    """What health is told on its command line; docs/configuration.md describes each."""
+    """What health is told in its environment; docs/configuration.md describes each."""
 
     host: str
     port: int
@@ -62,19 +63,19 @@ class Health:
         self._history = History(settings.data_dir)
         self._notices = Notices(settings.data_dir / "outbox", notice_url, log)
         self._deaths = Deaths(settings.run_dir)
-        self._disk = Disk(self._signs.address)
+        self._disk = Disk(settings.host, settings.port)
         self._recoveries = RecoveryReports(settings.data_dir)
         self._patients: dict[str, Patient] = {}
         self._programs: list[Program] = []
         self._killed: dict[str, str] = {}  # by health itself, and why
         self._troubles: dict[str, str] = {}
         self._reported: tuple[float, object] = (0.0, None)
-        self._began = time.monotonic()
+        self._began = self._asked = time.monotonic()
         self._is_ready = False
 
     def run(self) -> None:
         """Go round for ever."""
-        self._log.info("watching http://%s:%d and the workers", *self._signs.address)
+        self._log.info("watching %s and the workers", self._signs.url)
         if self._deaths.is_unread:
             self._note("pivision", *tree.why_it_started(self._settings.data_dir, self._history.last))
         while True:
@@ -92,10 +93,13 @@ class Health:
             self._note("database", Cause.RECOVERY, report)
         try:
             self._programs = [seen for seen in self._supervisor.programs() if seen.name != "health"]
-        except Unreachable as error:  # and the watchdog is not fed: for this there is only systemd
+        except Unreachable as error:
             self._programs = []
             self._trouble("supervisord", f"it does not answer: {error}")
-            return
+            if is_own_lack(error) and time.monotonic() - self._asked < _BLIND_SECONDS:
+                self._systemd.well()
+            return  # and the watchdog is not fed: for this there is only systemd
+        self._asked = time.monotonic()
         self._trouble("supervisord", "")
         for seen in self._programs:
             self._examine(seen)
@@ -105,18 +109,28 @@ class Health:
 
     def _examine(self, seen: Program) -> None:
         patient = self._patients.setdefault(seen.name, Patient(seen.name, self._settings.stopped_seconds))
-        complaint = self._signs.complaint(seen) if seen.state in UP else None
+        try:
+            complaint = self._signs.complaint(seen) if seen.state in UP else None
+        except Unknown as reason:  # no reason to kill: look again
+            self._trouble(seen.name, str(reason))
+            return
+        if seen.name == "server" and (obstacle := self._obstacle(seen, complaint)):
+            self._trouble(seen.name, obstacle)
+            return
         finding = patient.examine(seen, time.monotonic(), complaint)
-        if seen.name == "server" and seen.state in _DOWN and not self._signs.is_port_free():
-            port = self._settings.port
-            self._trouble(seen.name, f"another program holds port {port}; it is started once that is free")
-        elif finding is None:
+        if finding is None:
             if complaint is None and seen.state in ("RUNNING", "STOPPED"):
                 self._trouble(seen.name, "")
         elif patient.pause_left(time.monotonic()) > 0:
             self._troubles[seen.name] = f"{finding.cause}; the next {finding.remedy} waits"
         elif patient.healings < HEALINGS or not self._climb(f"{seen.name} has been healed in vain: {finding.cause}"):
             self._heal(patient, finding)
+
+    def _obstacle(self, server: Program, complaint: str | None) -> str | None:
+        """What keeps the server from serving and no healing would change: its port is held, its address not here."""
+        if server.state in _DOWN:
+            return self._signs.obstacle()
+        return self._signs.absence() if complaint else None
 
     def _heal(self, patient: Patient, finding: Finding) -> None:
         call = self._supervisor.kill if finding.remedy is Remedy.KILL else self._supervisor.start
@@ -158,7 +172,8 @@ class Health:
             return False
         self._note("pivision", Cause.HEALTH, f"{why}: {rung.value}")
         if rung is Rung.REBOOT:
-            (self._settings.run_dir / "reboot-wanted").touch()  # what the unit's drop-in looks for
+            with contextlib.suppress(OSError):
+                (self._settings.run_dir / "reboot-wanted").touch()  # what the unit's drop-in looks for
         self._systemd.restart_tree()
         time.sleep(_BITE_SECONDS)  # systemd kills everything, and this, in a moment: nothing else is worth noting
         return True
@@ -184,7 +199,9 @@ class Health:
             deaths = select.poll()
             for seen in self._programs:
                 if seen.pid:
-                    with contextlib.suppress(ProcessLookupError):
+                    with contextlib.suppress(
+                        OSError
+                    ):  # it has gone, or a descriptor is lacking: then the round sees it
                         descriptor = os.pidfd_open(seen.pid)
                         stack.callback(os.close, descriptor)
                         deaths.register(descriptor, select.POLLIN)

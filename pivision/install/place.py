@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import NamedTuple
 
+from pivision import listening
 from pivision.install.venv import ROOT
 
 
 class Place(NamedTuple):
     """The settings that count here; the defaults, for a machine without an environment, are those of config.py."""
 
-    host: str = "0.0.0.0"  # noqa: S104  # as in config.py
+    host: str = "::"  # as in config.py
     port: int = 8080
     data_dir: Path = ROOT / "data"
     log_dir: Path = ROOT / "logs"
@@ -25,8 +26,7 @@ class Place(NamedTuple):
     @property
     def url(self) -> str:
         """Where this machine reaches the server."""
-        host = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(self.host, self.host)  # noqa: S104
-        return f"http://{host}:{self.port}"
+        return listening.url(listening.reachable_host(self.host), self.port)
 
 
 def read(answer: str) -> Place:

@@ -10,15 +10,13 @@ import json
 import os
 import sys
 
-from pivision import appliance, config, program, tokens
+from pivision import appliance, config, owner, program
 from pivision.errors import PiVisionError
 from pivision.install import database
 from pivision.install.place import Place
 from pivision.install.steps import Steps
 from pivision.models import Models, starter
 from pivision.models.progress import Progress
-
-_TOKEN_NAME = "owner"  # noqa: S105  # a name
 
 
 def main() -> None:
@@ -56,10 +54,8 @@ def _make_secrets(settings: config.Settings, place: Place) -> list[str]:
         appliance.web_password(settings)
         made.append(f"password of supervisord's web page: {appliance.web_password_file(settings)}")
     if not place.token_file.exists():
-        new = place.token_file.with_suffix(".new")
-        new.write_text(tokens.create(settings.secrets_dir, _TOKEN_NAME) + "\n", encoding="ascii")
-        new.replace(place.token_file)
-        made.append(f"access token {_TOKEN_NAME!r}: {place.token_file}")
+        owner.token(settings.secrets_dir)
+        made.append(f"access token {owner.NAME!r}: {place.token_file}")
     return made
 
 

@@ -6,6 +6,7 @@ import time
 import urllib.error
 import urllib.request
 
+from pivision import listening
 from pivision.errors import InstallationFailed
 from pivision.install import unit
 from pivision.install.account import Account
@@ -38,7 +39,7 @@ def report(root: Account) -> str:
 
 def address(place: Place) -> str:
     """Where other machines of this network find the server."""
-    return place.url.replace("127.0.0.1", _own_address())
+    return listening.url(_own_address(), place.port) if place.host in listening.EVERY_ADDRESS else place.url
 
 
 def _is_ready(url: str) -> bool:

@@ -6,7 +6,7 @@ without that line has told something, too: `tried` reads both.
 """
 
 import contextlib
-import ctypes
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +17,7 @@ import msgspec
 import numpy as np
 
 import pivision
+from pivision import program
 from pivision.errors import ModelMissing, ModelUnusable, OutOfMemory
 from pivision.models import Installed, Models
 from pivision.operations.faces import FacesParams
@@ -25,7 +26,6 @@ from pivision.vision import faces, objects
 from pivision.vision.network import Network
 
 _ROOT = Path(pivision.__file__).parent.parent
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def warm(installed: Installed) -> Network:
@@ -61,8 +61,11 @@ def tried(folder: Path, names: Collection[str], timeout_seconds: float) -> dict[
 
 def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
     command = [sys.executable, "-m", "pivision.vision.trial", str(folder.absolute()), name]
+    environment = {**os.environ, program.PARENT: str(os.getpid())}
     try:
-        ended = subprocess.run(command, cwd=_ROOT, capture_output=True, timeout=timeout_seconds, check=False)
+        ended = subprocess.run(
+            command, cwd=_ROOT, env=environment, capture_output=True, timeout=timeout_seconds, check=False
+        )
     except subprocess.TimeoutExpired:
         return f"it took longer than {timeout_seconds:g} s"
     if ended.returncode < 0:
@@ -77,7 +80,7 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
 
 def main() -> None:
     """`python -m pivision.vision.trial FOLDER NAME`."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a file that blocks OpenCV would outlive the worker
+    program.end_with_parent()  # a file that blocks OpenCV would outlive the worker
     models, name = Models(Path(sys.argv[1])), sys.argv[2]
     model = next((model for model in models.known() if model.name == name), None)
     if model is None:

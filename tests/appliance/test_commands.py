@@ -65,7 +65,8 @@ def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_
         box.start(unattended=False)
 
         (token,) = re.findall(rf"http://127\.0\.0\.1:{box.port}/\?token=([\w-]+)", box.log("supervisord"))
-        assert box.log("supervisord").count("http://") == 1
+        lines = box.log("supervisord").rstrip().splitlines()
+        assert lines[-1].strip() == f"PiVision: http://127.0.0.1:{box.port}/?token={token}", "nothing of supervisord's"
         assert tasks_status(box, token) == 200
         assert box.get(f"/?token={token}").status == 303
 
@@ -73,12 +74,12 @@ def test_an_attended_start_prints_one_address_whose_token_works_and_ctrl_c_ends_
         workers = [name for name in box.programs() if name.startswith("worker:")]
         assert len(workers) == max(1, cores - 1), "by default one core is left for everything else"
 
+        assert box.process is not None
         again = pivision(box.environment, "run")
         assert again.returncode != 0
-        assert f"port {box.port} is held by pid {box.pid('server')} (" in again.stderr
+        assert f"runs already, at http://127.0.0.1:{box.port} (pid {box.process.pid}, " in again.stderr
         assert tasks_status(box, token) == 200, "the failed start made no new token"
 
-        assert box.process is not None
         os.killpg(box.process.pid, signal.SIGINT)
         eventually(lambda: box.process is not None and box.process.poll() is not None, "Ctrl-C ends it")
 

@@ -21,7 +21,7 @@ def load(tmp_path: Path, toml: str = "", **environment: str) -> Settings:
 def test_the_defaults(tmp_path: Path) -> None:
     settings = load(tmp_path)
     assert settings == Settings()
-    assert (settings.host, settings.port, settings.supervisor_port, settings.auth) == ("0.0.0.0", 8080, 9001, "token")
+    assert (settings.host, settings.port, settings.supervisor_port, settings.auth) == ("::", 8080, 9001, "token")
     assert (settings.max_upload_bytes, settings.max_image_pixels, settings.max_attempts) == (20_000_000, 50_000_000, 3)
     assert settings.workers == max(1, len(os.sched_getaffinity(0)) - 1)
     assert settings.database == config.ROOT / "data" / "pivision.db"
@@ -73,6 +73,9 @@ def test_what_is_not_for_us_is_left_alone(tmp_path: Path) -> None:
         ("task_memory_bytes = 99999999999999999999", "task_memory_bytes", ""),
         ('auth = "basic"', "auth", "basic"),
         ("host = 5", "host", "str"),
+        ('host = "http://pi"', "host", "regex"),
+        ('host = "my pi"', "host", "regex"),
+        ('host = "pi..local"', "host", "no name"),
         ("data_dir = 5", "data_dir", "str"),
         ("supervisor_port = 8080", "supervisor_port", "8080"),
         ("database_timeout_seconds = 60", "database_timeout_seconds", "task_deadline_seconds"),

@@ -45,7 +45,7 @@ def ready() -> Iterator[http.server.HTTPServer]:
 
 def test_a_full_disk_is_one_complaint_until_it_has_been_well_for_a_while(ready: http.server.HTTPServer) -> None:
     clock = Clock()
-    disk = Disk(("127.0.0.1", ready.server_port), clock)
+    disk = Disk("127.0.0.1", ready.server_port, clock)
 
     def later(seconds: float, disk_check: str) -> str:
         clock.now += seconds
@@ -64,6 +64,6 @@ def test_a_full_disk_is_one_complaint_until_it_has_been_well_for_a_while(ready: 
 @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"checks": {"database": "database-recovering"}}', b"\xff"])
 def test_who_says_nothing_of_the_disk_changes_nothing(ready: http.server.HTTPServer, answer: bytes) -> None:
     Ready.answer = answer
-    assert Disk(("127.0.0.1", ready.server_port)).complaint() == ""
+    assert Disk("127.0.0.1", ready.server_port).complaint() == ""
     ready.server_close()
-    assert Disk(("127.0.0.1", ready.server_port)).complaint() == ""
+    assert Disk("127.0.0.1", ready.server_port).complaint() == ""

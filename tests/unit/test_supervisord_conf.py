@@ -46,7 +46,7 @@ def test_each_module_is_there(conf: configparser.RawConfigParser, program: str) 
 def test_each_log_is_bounded(conf: configparser.RawConfigParser, program: str) -> None:
     section = conf[program]
     assert section.getboolean("redirect_stderr")
-    assert section["stdout_logfile"].startswith("%(ENV_PIVISION_LOG_DIR)s/")
+    assert section["stdout_logfile"].startswith("%(ENV_PIVISION_LOG_FILES)s/")
     size = re.fullmatch(r"([1-9]\d*)MB", section["stdout_logfile_maxbytes"])  # 0 would be without a bound
     assert size
     assert int(size[1]) * (1 + int(section["stdout_logfile_backups"])) <= 10
