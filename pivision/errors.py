@@ -151,6 +151,13 @@ class ImageTooManyPixels(PiVisionError):
     remedy = "Scale the image down, or raise max_image_pixels."
 
 
+class ImageTooComplex(PiVisionError):
+    """The image would take longer to decode than a task may."""
+
+    code, status = "image-too-complex", 413
+    remedy = "Save the image again, without progressive scans; or raise task_deadline_seconds."
+
+
 class ImageUnsupported(PiVisionError):
     """The image is in no format that PiVision reads."""
 

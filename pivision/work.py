@@ -26,6 +26,7 @@ from pivision.errors import (
     DatabaseUnusable,
     ImageEmpty,
     ImageLost,
+    ImageTooComplex,
     ImageTruncated,
     ImageUndecodable,
     ImageUnsupported,
@@ -42,13 +43,19 @@ from pivision.operations import OPERATIONS, OperationCall
 from pivision.store import Store
 from pivision.task import Image, Task, TaskError
 from pivision.vision import frame, opencv, text, trial
-from pivision.vision.frame import Frame
+from pivision.vision.frame import Decoded, Frame
 from pivision.vision.scene import Scene
 
 _DRAWS = "annotate"  # what the others have found, so it runs last
 _CARD_SIDE_PX = 640
 _PREVIEW_FROM_BYTES = 100_000
-_DAMAGED = (ImageEmpty, ImageTruncated, ImageUnsupported, ImageUndecodable)  # what a card that rots makes of a picture
+_DAMAGED = (  # what a card that rots makes of a picture
+    ImageEmpty,
+    ImageTooComplex,
+    ImageTruncated,
+    ImageUnsupported,
+    ImageUndecodable,
+)
 
 PASSING = (StorageUnavailable, DatabaseBusy, DatabaseUnusable)
 """What says nothing about a task: a file or the database is out of reach just now."""
@@ -66,7 +73,7 @@ class Work:
         self._trying: defaultdict[str, threading.Lock] = defaultdict(threading.Lock)  # by the identity of the model
         self._telling = threading.Lock()
         self._abilities = self._publish(_abilities(abilities.published(settings.run_dir)))
-        self._last: tuple[str, Frame] | None = None  # of a source: probably the picture before the next one
+        self._last: tuple[str, Decoded] | None = None  # of a source: probably the picture before the next one
         self._log = logging.getLogger("work")
 
     def result_of(self, task: Task, kept: contextlib.ExitStack) -> tuple[bytes, TaskError | None]:
@@ -79,8 +86,9 @@ class Work:
         errors: list[TaskError] = []
         try:
             calls = operations.parse(bytes(task.operations))
+            decoded = self._decoded(task)
             scene = Scene(
-                frame=self._frame(task),
+                frame=decoded.frame,
                 previous=functools.cache(lambda: self._previous(task)),
                 found={},
                 keep=lambda jpeg: kept.enter_context(self._images.kept(jpeg)),
@@ -91,6 +99,7 @@ class Work:
             return b"{}", task_error(refusal)
         except MemoryError:
             return b"{}", task_error(OutOfMemory("reading the image"))
+        warnings = {"warnings": decoded.warnings} if decoded.warnings else {}
         for call in sorted(calls, key=lambda call: call.name == _DRAWS):
             started = time.perf_counter()
             try:
@@ -101,8 +110,12 @@ class Work:
             except PiVisionError as refusal:
                 errors.append(task_error(refusal))
                 outcome = {"error": errors[-1]}
-            outcomes[call.name] = {"milliseconds": round((time.perf_counter() - started) * 1000, 3), **outcome}
-        self._last = (task.image.sha256, scene.frame) if task.source is not None else None
+            outcomes[call.name] = {
+                "milliseconds": round((time.perf_counter() - started) * 1000, 3),
+                **warnings,
+                **outcome,
+            }
+        self._last = (task.image.sha256, decoded) if task.source is not None else None
         self._keep_preview(task.image, scene.frame)
         return msgspec.json.encode(outcomes), errors[0] if len(errors) == len(calls) else None
 
@@ -160,17 +173,20 @@ class Work:
         with contextlib.suppress(OperationFailed, OutOfMemory):
             self._images.keep_preview(image.sha256, frame.preview(picture))
 
-    def _frame(self, task: Task) -> Frame:
+    def _decoded(self, task: Task) -> Decoded:
         if self._last is not None and self._last[0] == task.image.sha256:
             return self._last[1]
         data = self._images.read(task.image.sha256)
-        return frame.decode(data, picture.inspect(data).orientation)
+        described = picture.inspect(data)
+        picture.require_decodable_within(described, self._settings.task_deadline_seconds)
+        decoded = frame.decode_with_warnings(data, described.orientation)
+        return decoded._replace(warnings=described.warnings + decoded.warnings)
 
     def _previous(self, task: Task) -> Frame | None:
         """The picture before from the same source, unless it is gone: then there is nothing to compare with."""
         before = self._store.previous(task)
         with contextlib.suppress(ImageLost, *_DAMAGED):
-            return None if before is None else self._frame(before)
+            return None if before is None else self._decoded(before).frame
         return None
 
     def _tell(self, tried: dict[str, str | None], gone: Collection[str] = ()) -> None:

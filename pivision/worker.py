@@ -74,7 +74,6 @@ class Worker:
         threading.Thread(target=self._await_damage, daemon=True).start()
         if self._settings.operations_at_start:
             self._warm_up()
-        self._limit_memory()
         self._log.info("ready")
         while self._task is not None or not self._stopping.is_set():
             try:
@@ -108,6 +107,7 @@ class Worker:
         """Work on the task, finish it, and return the next one if it was claimed with the same commit."""
         deadline_seconds = self._settings.task_deadline_seconds
         heartbeat.beat(self._settings.run_dir, self._number, task.id, deadline_seconds)
+        self._limit_memory()
         signal.setitimer(signal.ITIMER_REAL, deadline_seconds)  # SIGALRM's default action ends this process, even in C
         with contextlib.ExitStack() as kept:
             try:
@@ -194,10 +194,16 @@ class Worker:
         return task_error(WorkerDied(f"its worker died at work {attempt}"))
 
     def _limit_memory(self) -> None:
-        """Let a task map task_memory_bytes more than this process has mapped now; beyond that, allocations fail."""
+        """Let a task map task_memory_bytes more than this process has mapped now; beyond that, allocations fail.
+
+        Before each task anew: what an earlier one has left mapped is not counted against it.
+        """
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
-        limit = pages * resource.getpagesize() + self._settings.task_memory_bytes
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        limit_bytes = pages * resource.getpagesize() + self._settings.task_memory_bytes
+        _soft, hard_bytes = resource.getrlimit(resource.RLIMIT_AS)
+        if hard_bytes != resource.RLIM_INFINITY:
+            limit_bytes = min(limit_bytes, hard_bytes)
+        resource.setrlimit(resource.RLIMIT_AS, (limit_bytes, hard_bytes))
 
     def _await_stop(self) -> None:
         """On SIGTERM let the task at hand finish, or hand it back if that takes too long.

@@ -9,6 +9,7 @@ from pivision import abilities, operations, picture
 from pivision.config import Settings
 from pivision.errors import (
     ImageEmpty,
+    ImageTooComplex,
     ImageTooManyPixels,
     ImageTruncated,
     ImageUnsupported,
@@ -35,6 +36,7 @@ ERRORS: tuple[type[PiVisionError], ...] = (
     ModelUnusable,
     UploadTooLarge,
     ImageTooManyPixels,
+    ImageTooComplex,
     ImageUnsupported,
     ImageEmpty,
     ImageTruncated,
@@ -55,6 +57,7 @@ class Intake:
         self._models = models
         self._run_dir = settings.run_dir
         self._max_image_pixels = settings.max_image_pixels
+        self._deadline_seconds = settings.task_deadline_seconds
         self._ring_workers = ring_workers
 
     def add(
@@ -69,7 +72,8 @@ class Intake:
         """Store a task; it and its picture are durable when this returns. Also tells whether it is new.
 
         Raises ModelMissing, ModelUnusable, InvalidParameter, InvalidRequest, ImageUnsupported, ImageTruncated,
-        ImageTooManyPixels, IdempotencyKeyReused, and what the store and the disk refuse; then nothing is left.
+        ImageTooManyPixels, ImageTooComplex, IdempotencyKeyReused, and what the store and the disk refuse; then
+        nothing is left.
         """
         operations.require_source(calls, source)
         new = NewTask(
@@ -108,6 +112,7 @@ class Intake:
         if pixels > self._max_image_pixels:
             size = f"{described.width_px} x {described.height_px}"
             raise ImageTooManyPixels(f"{size} pixels are more than {self._max_image_pixels} (max_image_pixels)")
+        picture.require_decodable_within(described, self._deadline_seconds)
         return Image(image.sha256, described.format, described.width_px, described.height_px, image.size_bytes)
 
 

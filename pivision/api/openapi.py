@@ -52,12 +52,14 @@ class _Failed(msgspec.Struct):
 
     milliseconds: float
     error: TaskError
+    warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 class _Timed(msgspec.Struct):
-    """How long an operation took."""
+    """How long an operation took, and what the decoder has guessed where the image is damaged."""
 
     milliseconds: float
+    warnings: tuple[str, ...] | msgspec.UnsetType = msgspec.UNSET
 
 
 def describe(routes: Iterable[Route]) -> Json:

@@ -21,6 +21,13 @@ def bomb() -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(kind, body) for kind, body in parts)
 
 
+def many_scans() -> bytes:
+    """A progressive JPEG of 1000 x 1000 pixels and 10,000 scans: to be decoded for 10 s and more."""
+    side = struct.pack(">HH", 1000, 1000)
+    frame = b"\xff\xc2\0\x0b\x08" + side + b"\1\1\x11\0"
+    return b"\xff\xd8" + frame + b"\xff\xda\0\x08\1\1\0\1\x3f\0" * 10_000 + b"\xff\xd9"
+
+
 def of_pixels(count: int) -> bytes:
     return png(size=(1000, count // 1000))
 
@@ -43,11 +50,12 @@ def named(value: object) -> str:
         (b"", "operations=codes", 422, "image-empty"),
         (jpeg()[:-10], "operations=codes", 422, "image-truncated"),
         (jpeg()[:100], "operations=codes", 422, "image-truncated"),
-        (PICTURE[:-5], "operations=codes", 422, "image-truncated"),
+        (PICTURE[:-20], "operations=codes", 422, "image-truncated"),
         (PICTURE[:30] + b"X" + PICTURE[31:], "operations=codes", 422, "image-truncated"),
         (b"this is no photograph", "operations=codes", 415, "image-unsupported"),
         (b"GIF89a" + bytes(100), "operations=codes", 415, "image-unsupported"),
         (bomb(), "operations=codes", 413, "image-too-many-pixels"),
+        (many_scans(), "operations=codes", 413, "image-too-complex"),
         (of_pixels(MAX_IMAGE_PIXELS + 1000), "operations=codes", 413, "image-too-many-pixels"),
         (os.urandom(MAX_UPLOAD_BYTES + 1), "operations=codes", 413, "upload-too-large"),
         (PICTURE, "", 400, "invalid-request"),

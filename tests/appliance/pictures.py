@@ -55,6 +55,13 @@ def png_bomb(side_px: int) -> bytes:
     )
 
 
+def scan_bomb(side_px: int, scans: int) -> bytes:
+    """A progressive JPEG of one grey whose last scan is repeated: a few bytes each, and a pass over all pixels."""
+    whole = encoded(np.full((side_px, side_px), 128, np.uint8), ".jpg", cv2.IMWRITE_JPEG_PROGRESSIVE, 1)
+    end = whole.rindex(b"\xff\xd9")
+    return whole[:end] + whole[whole.rindex(b"\xff\xda") : end] * scans + whole[end:]
+
+
 def blank(width_px: int, height_px: int, kind: str = ".png") -> bytes:
     """A white picture: few bytes, many pixels."""
     return encoded(np.full((height_px, width_px, 3), 255, np.uint8), kind)

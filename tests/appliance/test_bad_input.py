@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import pytest
 
-from tests.appliance.pictures import blank, photograph, png_bomb
+from tests.appliance.pictures import blank, photograph, png_bomb, scan_bomb
 from tests.box import Answer, Box
 
 LIMIT_BYTES = 1_000_000  # max_upload_bytes of the fixture `box`
@@ -52,10 +52,11 @@ def assert_refused(answer: Answer, status: int, code: str) -> None:
         pytest.param(b"\xff\xd8\xff", 422, "image-truncated", id="three bytes of a JPEG"),
         pytest.param(photograph()[:20_000], 422, "image-truncated", id="truncated JPEG"),
         pytest.param(photograph()[:-2], 422, "image-truncated", id="JPEG without its end"),
-        pytest.param(blank(100, 100)[:-1], 422, "image-truncated", id="truncated PNG"),
+        pytest.param(blank(100, 100)[:-20], 422, "image-truncated", id="truncated PNG"),
         pytest.param(blank(100, 100, ".webp")[:-1], 422, "image-truncated", id="truncated WebP"),
         pytest.param(blank(100, 100, ".bmp")[:-1], 422, "image-truncated", id="truncated BMP"),
         pytest.param(png_bomb(60_000), 413, "image-too-many-pixels", id="PNG bomb"),
+        pytest.param(scan_bomb(7_000, 1_000), 413, "image-too-complex", id="JPEG that is decoded for minutes"),
         pytest.param(png_bomb(7_072), 413, "image-too-many-pixels", id="just over 50 million pixels"),
         pytest.param(bytes(LIMIT_BYTES + 1), 413, "upload-too-large", id="one byte over the limit"),
         pytest.param(bytes(60 * LIMIT_BYTES), 413, "upload-too-large", id="far over the limit"),

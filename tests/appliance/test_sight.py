@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import psutil
 import pytest
 from PIL import Image
 
@@ -183,3 +184,19 @@ def test_drawings_go_with_their_tasks(sighted: Box) -> None:
         for file in itertools.chain.from_iterable(f.iterdir() for f in (sighted.data_dir / "images").iterdir())
     }
     assert found in kept
+
+
+def test_memory_that_one_task_took_counts_against_no_later_one() -> None:
+    """A network keeps its buffers of the largest picture, and a limit set once counted them for ever."""
+    large = io.BytesIO()
+    Image.new("RGB", (8000, 6000), "grey").save(large, "JPEG")
+    square = io.BytesIO()
+    Image.new("RGB", (3400, 3400), "grey").save(square, "JPEG")
+    most = json.dumps([{"name": "faces", "params": {"max_side_px": 3400}}])
+    with weights.folder("yunet") as folder, running_box(models_dir=folder) as box:
+        results(box, DOG, "faces")
+        for _ in range(2):
+            results(box, square.getvalue(), most)
+            resting = psutil.Process(box.pid("worker:worker_1")).memory_info().rss
+            assert resting < 500_000_000
+            results(box, large.getvalue(), "quality,codes")
