@@ -88,6 +88,7 @@ def test_wait_names_its_setting_and_its_number(api: Api, wait: str) -> None:
 def test_what_is_all_taken_names_its_setting_and_its_number() -> None:
     with serving(event_streams=1) as api, contextlib.closing(api.connect()) as stream:
         stream.request("GET", "/v1/events", headers=api.headers)
-        assert stream.getresponse().status == 200
+        answer = stream.getresponse()  # kept: the stream ends with it
+        assert answer.status == 200
         detail = assert_problem(api.get("/v1/events"), 503, "too-many-streams")["detail"]
         assert detail == "all 1 places for event streams are taken (event_streams)"
