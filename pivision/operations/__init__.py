@@ -83,7 +83,7 @@ def parse(*texts: str | bytes) -> tuple[OperationCall, ...]:
     """
     calls = [call for text in texts for call in _calls(text.encode() if isinstance(text, str) else text)]
     if not calls:
-        raise InvalidRequest("`operations` is missing or empty: name at least one, for example operations=codes")
+        raise InvalidRequest(f"`operations` is missing or empty: name at least one of {', '.join(OPERATIONS)}")
     names = [call.name for call in calls]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
