@@ -118,5 +118,5 @@ class Intake:
 
 def _bounded(name: str, value: str | None, limit_characters: int) -> str | None:
     if value is not None and not 0 < len(value) <= limit_characters:
-        raise InvalidRequest(f"{name} must have 1 to {limit_characters} characters")
+        raise InvalidRequest(f"{name} must have 1 to {limit_characters} characters, not {len(value)}")
     return value

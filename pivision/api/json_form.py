@@ -1,6 +1,7 @@
 """A JSON object in the place of a form, read member by member as it comes: memory does not depend on its size."""
 
 import binascii
+import codecs
 import re
 from collections.abc import Iterator
 from typing import NoReturn
@@ -30,6 +31,10 @@ class JsonForm:
 
     def names(self) -> Iterator[str]:
         """Go through the members by their names. Raises InvalidJson, when it comes to it."""
+        while len(self._buffer) < len(codecs.BOM_UTF8) and self._fill():
+            pass
+        if self._buffer.startswith(codecs.BOM_UTF8):  # as PowerShell and others write it; RFC 8259 lets it be ignored
+            self._at = len(codecs.BOM_UTF8)
         self._expect(b"{", "an object")
         if self._next() == b"}":
             self._at += 1

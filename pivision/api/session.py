@@ -13,6 +13,7 @@ from typing import Any
 import falcon
 import msgspec
 
+from pivision import json_names
 from pivision.api.auth import Access, require_same_origin
 from pivision.api.endpoint import JSON, Answer, Content, described
 from pivision.errors import (
@@ -71,8 +72,9 @@ class Session:
         body = req.bounded_stream.read(_BODY_LIMIT_BYTES + 1)
         try:
             text = msgspec.json.decode(body[:_BODY_LIMIT_BYTES], type=SignIn).token
+            json_names.require_unique(body, "the body")
         except (msgspec.DecodeError, UnicodeDecodeError):  # whose message might repeat what was sent
-            raise InvalidRequest('the body must be {"token": …}') from None
+            raise InvalidRequest('the body must be {"token": …}, with nothing else') from None
         resp.status = falcon.HTTP_204
         if self._access.is_open:
             return

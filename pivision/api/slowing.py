@@ -34,6 +34,8 @@ class Slowing:
         self._lock = threading.Lock()
         self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # how many more are looked at, as of when
         self._right: OrderedDict[tuple[str, str], None] = OrderedDict(dict.fromkeys(self._read()))
+        if file and not file.exists():
+            self._write()  # there from the start: no request is what makes a file
 
     def check(self, address: str, digest: str) -> None:
         """Raise TooManyAttempts when the token with this digest must not be looked at now."""

@@ -23,25 +23,25 @@ _IMAGE = "image"
 
 
 class Fields:
-    """The fields of a request, each with every value that was sent."""
+    """The fields of a request, each with every value that was sent; one that was sent again is the same one."""
 
     def __init__(self, names: Collection[str]) -> None:
         self._names = names
-        self._values: dict[str, list[str]] = {}
+        self._values: dict[str, dict[str, None]] = {}
 
     def add(self, name: str, value: str) -> None:
         """Keep one more value."""
-        self._values.setdefault(name, []).append(value)
+        self._values.setdefault(name, {})[value] = None
 
     def all(self, name: str) -> list[str]:
         """Return every value, in the order in which they came."""
-        return self._values.get(name, [])
+        return list(self._values.get(name, {}))
 
     def one(self, name: str) -> str | None:
         """Return the value. Raises InvalidRequest when different ones were sent."""
-        values = dict.fromkeys(self.all(name))
+        values = self.all(name)
         if len(values) > 1:
-            shown = " and ".join(repr(value[:40]) for value in list(values)[:2])
+            shown = " and ".join(repr(value[:40]) for value in values[:2])
             raise InvalidRequest(f"`{name}` was sent more than once, as {shown}; send it once")
         return next(iter(values), None)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from pivision import suggestion
+from pivision import json_names, suggestion
 from pivision.errors import InvalidJson, InvalidParameter, InvalidRequest, UnknownOperation
 from pivision.operations.annotate import AnnotateParams, AnnotateResult
 from pivision.operations.codes import CodesParams, CodesResult
@@ -83,7 +83,7 @@ def parse(*texts: str | bytes) -> tuple[OperationCall, ...]:
     """
     calls = [call for text in texts for call in _calls(text.encode() if isinstance(text, str) else text)]
     if not calls:
-        raise InvalidRequest("`operations` is missing or empty: name at least one, for example operations=codes")
+        raise InvalidRequest(f"`operations` is missing or empty: name at least one of {', '.join(OPERATIONS)}")
     names = [call.name for call in calls]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
@@ -116,6 +116,7 @@ def _calls(text: bytes) -> list[_AnyCall]:
 def _calls_of_json(text: bytes) -> list[_AnyCall]:
     try:
         entries = msgspec.json.decode(text, type=list[str | _AnyCall])
+        json_names.require_unique(text, "`operations`")
     except msgspec.ValidationError as error:
         raise InvalidRequest(f"`operations`: {error}; an entry is a name, or has `name` and `params`") from None
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -244,7 +244,8 @@ def send_json(api: Api, body: Any, query: str = "?operations=codes", kind: str =
 )
 def test_a_picture_in_json(api: Api, image: str, kind: str) -> None:
     content = {"source": "Tür \U0001f600", "image": image, "operations": ["codes", {"name": "quality", "params": {}}]}
-    for body in (content, json.dumps(content, ensure_ascii=False, indent=4).encode()):
+    indented = json.dumps(content, ensure_ascii=False, indent=4)
+    for body in (content, indented.encode(), indented.encode("utf-8-sig")):
         answer = send_json(api, body, "", kind)
         assert answer.status == 201, answer.body
         task = answer.json

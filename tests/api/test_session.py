@@ -19,6 +19,8 @@ from pivision.tokens import Scope
 from tests.api.conftest import Api, assert_problem, form, png, serving
 from tests.box import Answer, eventually
 
+TWICE = b'{"token": "x", "token": "y"}'
+
 
 def ask(api: Api, method: str, path: str, body: bytes | None = None, /, **headers: str) -> Answer:
     """One request with no token but what the headers say; names with _ for -."""
@@ -134,7 +136,7 @@ def test_who_is_nobody_is_told_so(api: Api) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"{}", b'{"token": 5}', b'{"token": "x", "y": 1}', b'{"token": "\xff"}'],
+    [b"", b"{", b"[]", b"{}", b'{"token": 5}', b'{"token": "x", "y": 1}', b'{"token": "\xff"}', TWICE],
 )
 def test_what_is_no_sign_in_is_refused_and_not_repeated(api: Api, body: bytes) -> None:
     answer = ask(api, "POST", "/session", body, Content_Type="application/json")

@@ -63,7 +63,12 @@ def test_operations_count_wherever_and_however_often_they_are_sent(api: Api) -> 
     assert names_of(api.request("POST", "/v1/tasks", body, headers)) == ["codes", "quality"]
 
 
-@pytest.mark.parametrize("twice", ["operations=codes&operations=codes", "operations=codes,codes"])
+def test_the_same_sent_again_is_the_same(api: Api) -> None:
+    body, headers = form(("image", PICTURE), ("operations", "codes"), ("operations", "codes"))
+    assert names_of(api.request("POST", "/v1/tasks?operations=codes", body, headers)) == ["codes"]
+
+
+@pytest.mark.parametrize("twice", ["operations=codes&operations=codes,quality", "operations=codes,codes"])
 def test_an_operation_that_is_named_twice_is_refused(api: Api, twice: str) -> None:
     assert "'codes'" in assert_problem(api.post(PICTURE, twice), 400, "invalid-request")["detail"]
 

@@ -77,6 +77,8 @@ DEEP = "[" * 30_000 + "]" * 30_000
         (b"\xff\xfe", UnknownOperation, ""),
         ('["codes", "smiles"]', UnknownOperation, "'smiles'"),
         ('[{"name": ""}]', UnknownOperation, "''"),
+        ('[{"name": "codes", "name": "quality"}]', InvalidRequest, "'name' twice"),
+        ('[{"name": "quality", "params": {"shadow_level": 1, "shadow_level": 2}}]', InvalidRequest, "'shadow_level'"),
         ('[{"name": "codes", "params": {"format": ["QRCode"]}}]', InvalidParameter, "format"),
         ('[{"name": "codes", "params": {"formats": "QRCode"}}]', InvalidParameter, "array"),
         ('[{"name": "codes", "params": {"formats": ["QR"]}}]', InvalidParameter, "QR"),
