@@ -188,6 +188,14 @@ def test_supervisord_and_all_below_it_are_the_users(trap: Trap) -> None:
     assert trap.run("run", "--unattended").stdout == f"supervisord of {(UID, UID, UID)}\n"
 
 
+def test_what_belongs_to_root_is_said_in_one_line(trap: Trap) -> None:
+    """As after a `sudo make run` of a version that ran as root."""
+    os.chown(trap.checkout / "data" / "secrets", 0, 0)
+    done = trap.run("token", "make", "new")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"pivision: {trap.checkout}/data/secrets/tokens: Permission denied, as {UID}\n")
+
+
 def test_what_root_makes_belongs_to_the_user(trap: Trap) -> None:
     assert trap.run("token", "make", "made-with-sudo").returncode == 0
     made = trap.checkout / "data" / "secrets" / "tokens"

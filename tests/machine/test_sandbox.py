@@ -1,5 +1,6 @@
 """What the service sees and may use, and what root does for it, on a booted machine."""
 
+import functools
 import re
 
 import pytest
@@ -39,7 +40,7 @@ def test_the_worker_is_the_first_to_go_and_descriptors_suffice(machine: Machine)
     may_lower = machine.run("sh", "-c", "echo -500 > /proc/self/oom_score_adj", check=False).returncode == 0
     lowest = "-500" if may_lower else "0"  # in a container without CAP_SYS_RESOURCE
     for program, score in (("supervisord", lowest), ("server", lowest), ("health", lowest), ("worker", "500")):
-        process = f"/proc/{eventually(lambda name=program: machine.pid(name), program)}"
+        process = f"/proc/{eventually(functools.partial(machine.pid, program), program)}"
         assert machine.run("cat", f"{process}/oom_score_adj").stdout.strip() == score, program
         assert re.search(r"Max open files +8192 +8192 ", machine.run("cat", f"{process}/limits").stdout), program
     shown = machine.run("systemctl", "show", "--property=OOMPolicy,TasksMax,MemoryMax", "pivision").stdout
