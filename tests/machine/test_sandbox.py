@@ -69,6 +69,22 @@ def test_a_camera_is_read_by_the_group_of_cameras(machine: Machine, groups: str,
     assert "4294967295" not in seen, "PrivateUsers= is in force"
 
 
+def test_folders_elsewhere_in_a_home_are_seen(machine: Machine) -> None:
+    """One of them by a link, none of them below the checkout."""
+    machine.types("mkdir -p ~/store/pictures && chmod 700 ~/store/pictures && ln -s ~/store/pictures ~/store/data")
+    machine.types("mkdir -p ~/store/models && echo own > ~/store/models/note")
+    lines = [f'{name}_dir = "/home/djg/store/{name}"' for name in ("data", "logs", "models")]
+    machine.run("tee", f"{PROJECT}/pivision.toml", user="djg", stdin="\n".join(lines).encode())
+    machine.types(INSTALL, timeout=300)
+    assert inside(machine, "cat /home/djg/store/models/note; ls -A /home/djg/store").split() == [
+        *("own", "logs", "models", "pictures")
+    ]
+    machine.types("test -s ~/store/pictures/pivision.db && test -s ~/store/logs/server.log")
+    machine.types("rm -r ~/store/logs && sudo systemctl restart pivision && test -d ~/store/logs", timeout=150)
+    machine.types("rm pivision.toml")
+    machine.types(INSTALL, timeout=300)
+
+
 def test_a_checkout_that_others_may_write_is_refused(machine: Machine) -> None:
     machine.types("chmod g+w pivision/install")
     refused = machine.types(INSTALL, check=False)
