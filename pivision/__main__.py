@@ -169,6 +169,12 @@ def main() -> None:
         options.does(options)
     except PiVisionError as error:
         sys.exit(f"pivision: {error} [{error.code}]\n{error.remedy}")
+    except PermissionError as error:
+        who = privileges.entry(os.geteuid(), os.getegid()).pw_name
+        sys.exit(
+            f"pivision: {error.filename}: {error.strerror}, as {who}\n"
+            "`sudo python3 -m pivision doctor` says whose PiVision's files must be."
+        )
     except ModuleNotFoundError as error:
         if not error.name or error.name.partition(".")[0] == "pivision":
             raise

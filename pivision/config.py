@@ -59,6 +59,7 @@ Seconds = Annotated[float, Meta(gt=0, le=86400)]
 SERVICE_RUN_DIR = Path("/run/pivision")
 """Where the run folder of the installed service is."""
 
+_LONGEST_PATH = 4096  # PATH_MAX of limits.h
 ROOT_NOTE = "root"
 """The file in a run folder that names the project's folder whose programs use it."""
 
@@ -66,8 +67,11 @@ ROOT_NOTE = "root"
 def _default_run_dir() -> Path:
     """That of the installed service while it runs from this folder, so that commands find it; else one of our own."""
     with contextlib.suppress(OSError, ValueError):
-        if (SERVICE_RUN_DIR / ROOT_NOTE).read_text(encoding="utf-8") == str(ROOT):
-            return SERVICE_RUN_DIR
+        # Perhaps another user's service: neither a link nor a pipe there may lead or keep whoever asks.
+        note = os.open(SERVICE_RUN_DIR / ROOT_NOTE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        with open(note, encoding="utf-8") as text:
+            if text.read(_LONGEST_PATH) == str(ROOT):
+                return SERVICE_RUN_DIR
     return ROOT / "run"
 
 

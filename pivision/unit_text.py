@@ -23,7 +23,7 @@ def substituted(committed: str, user: str, root: Path, data_dir: Path, log_dir: 
     )
     if models_dir.is_relative_to(root):
         return text
-    return text.replace(f"\nBindReadOnlyPaths={root}\n", f"\nBindReadOnlyPaths={root} -{models_dir}\n")
+    return text.replace("\nReadOnlyPaths=", f"\nBindReadOnlyPaths=-{models_dir}\nReadOnlyPaths=")
 
 
 def fault_of_path(folder: Path) -> str:

@@ -66,12 +66,12 @@ def _places(unit: UnitFile) -> dict[Path, bool]:
     for key, parent in _OWN_FOLDERS.items():
         writable += [f"{parent}/{name}" for name in unit.words("Service", key)]
     read_only += [*unit.words("Service", "ReadOnlyPaths"), *_binds(unit, "BindReadOnlyPaths")]
-    writable += _binds(unit, "BindPaths")
     writable += [
         path for path in unit.words("Service", "ReadWritePaths") if Path(path).suffix not in _DATABASE_SUFFIXES
     ]
     return {
         Path("/"): True,
+        **{Path(path): True for path in _binds(unit, "BindPaths")},
         **{Path(path.lstrip("-+")): False for path in read_only},
         **{Path(path.lstrip("-+")): True for path in writable},
     }

@@ -14,7 +14,6 @@ from pivision.install import unit
 from pivision.install.steps import Steps
 from pivision.install.venv import ROOT
 
-_HOMES = ("/home", "/root", "/run/user")  # ProtectHome= of the unit
 _CHECKS = (rivals.port, rivals.legacy_units, rivals.first_plan_units)
 
 
@@ -29,7 +28,7 @@ def require_root() -> None:
 def require_visible_python(steps: Steps) -> None:
     """See that the service, from which homes are hidden, sees the Python that its environment is made of."""
     prefix = Path(sys.base_prefix)
-    if any(prefix.is_relative_to(home) for home in _HOMES) and not prefix.is_relative_to(ROOT):
+    if any(prefix.is_relative_to(home) for home in unit.HOMES) and not prefix.is_relative_to(ROOT):
         refusal = f"the service does not see {prefix}: use a Python of the system, make install PYTHON=/usr/bin/python3"
         if not steps.is_dry_run:
             raise InstallationFailed(refusal)

@@ -20,6 +20,9 @@ REBOOT = SYSTEM / f"{NAME}.d" / "reboot.conf"
 WAY_BACK = SYSTEM / "pivision-way-back.service"
 """Only there while a new version is on trial: upgrade.py."""
 
+HOMES = ("/home", "/root", "/run/user")
+"""What ProtectHome= of the unit hides from the service, but for the folders that it binds."""
+
 START_SECONDS = 180.0  # above TimeoutStartSec of the unit
 STOP_SECONDS = 120.0  # above its TimeoutStopSec
 
@@ -33,6 +36,8 @@ def rendered(user: str, place: Place, commit: str) -> str:
         for each in (folder, folder.resolve()):
             if fault := unit_text.fault_of_path(each):
                 raise InstallationFailed(fault)
+        if folder != folder.resolve() and _is_hidden(folder):
+            raise InstallationFailed(f"the service does not see the link {folder}: name {folder.resolve()} instead")
     return adapted(_COMMITTED, user, place) + (
         f"{unit_text.ORIGIN}# Not for systemd: what this was installed from. `upgrade` goes back here when the next\n"
         f"# version does not answer, and other files mean that a restart is due.\nCommit={commit}\nFiles={_digest()}\n"
@@ -92,6 +97,11 @@ def systemctl(root: Account, *arguments: str, timeout_seconds: float = 60.0) -> 
 def says(root: Account, question: str, name: str = NAME) -> str:
     """What `systemctl is-active` or `is-enabled` answers, in one word."""
     return root.attempt(["systemctl", question, name], 60).stdout.strip()
+
+
+def _is_hidden(folder: Path) -> bool:
+    """Whether the unit hides what is beside `folder` (ProtectHome=tmpfs), links included."""
+    return not folder.is_relative_to(ROOT) and any(folder.is_relative_to(home) for home in HOMES)
 
 
 def _digest() -> str:

@@ -165,17 +165,20 @@ def test_a_link_leads_no_command_of_roots_anywhere(trap: Trap, link: str, to: st
     assert seen(trap.outside) == before, done
 
 
-@pytest.mark.parametrize("folder", ["data", "logs", "run", "models"])
 @pytest.mark.parametrize(
-    "words",
-    [("token", "make", "victim"), ("run", "--unattended"), ("note-end",), ("doctor", "--fix", "--yes")],
-    ids=" ".join,
+    ("words", "folder"),
+    [
+        ("token make victim", "data"),
+        ("note-end", "data"),
+        *(("run --unattended", folder) for folder in ("data", "logs", "run", "models")),
+        *(("doctor --fix --yes", folder) for folder in ("data", "logs", "run")),
+    ],
 )
-def test_a_whole_folder_that_is_a_link(trap: Trap, folder: str, words: tuple[str, ...]) -> None:
+def test_a_whole_folder_that_is_a_link(trap: Trap, words: str, folder: str) -> None:
     (trap.checkout / folder).rename(trap.checkout / "before")
     trap.link(folder, trap.outside)
     before = seen(trap.outside)
-    done = trap.run(*words)
+    done = trap.run(*words.split())
     assert seen(trap.outside) == before, done
 
 
@@ -186,6 +189,14 @@ def test_what_only_root_may_read_is_not_shown(trap: Trap) -> None:
 
 def test_supervisord_and_all_below_it_are_the_users(trap: Trap) -> None:
     assert trap.run("run", "--unattended").stdout == f"supervisord of {(UID, UID, UID)}\n"
+
+
+def test_what_belongs_to_root_is_said_in_one_line(trap: Trap) -> None:
+    """As after a `sudo make run` of a version that ran as root."""
+    os.chown(trap.checkout / "data" / "secrets", 0, 0)
+    done = trap.run("token", "make", "new")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"pivision: {trap.checkout}/data/secrets/tokens: Permission denied, as {UID}\n")
 
 
 def test_what_root_makes_belongs_to_the_user(trap: Trap) -> None:

@@ -69,6 +69,25 @@ def test_a_camera_is_read_by_the_group_of_cameras(machine: Machine, groups: str,
     assert "4294967295" not in seen, "PrivateUsers= is in force"
 
 
+def test_folders_elsewhere_in_a_home_are_seen(machine: Machine) -> None:
+    """None of them is below the checkout; a link to one is, another link is hidden and refused."""
+    machine.types("mkdir -p ~/store/pictures && chmod 700 ~/store/pictures && ln -s ~/store/pictures ~/store/data")
+    machine.types("ln -s ~/store/pictures elsewhere")
+    machine.types("mkdir -p ~/store/models && echo own > ~/store/models/note")
+    lines = 'log_dir = "/home/djg/store/logs"\nmodels_dir = "/home/djg/store/models"\n'
+    machine.run("tee", f"{PROJECT}/pivision.toml", user="djg", stdin=f'data_dir = "../../store/data"\n{lines}'.encode())
+    assert "name /home/djg/store/pictures instead" in machine.types(INSTALL, check=False, timeout=300).stdout
+    machine.run("tee", f"{PROJECT}/pivision.toml", user="djg", stdin=f'data_dir = "elsewhere"\n{lines}'.encode())
+    machine.types(INSTALL, timeout=300)
+    assert inside(machine, "cat /home/djg/store/models/note; ls -A /home/djg/store").split() == [
+        *("own", "logs", "models", "pictures")
+    ]
+    machine.types("test -s ~/store/pictures/pivision.db && test -s ~/store/logs/server.log")
+    machine.types("rm -r ~/store/logs && sudo systemctl restart pivision && test -d ~/store/logs", timeout=150)
+    machine.types("rm pivision.toml")
+    machine.types(INSTALL, timeout=300)
+
+
 def test_a_checkout_that_others_may_write_is_refused(machine: Machine) -> None:
     machine.types("chmod g+w pivision/install")
     refused = machine.types(INSTALL, check=False)

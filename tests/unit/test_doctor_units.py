@@ -245,11 +245,11 @@ def test_the_committed_unit_has_no_trap(root: Path) -> None:
         ("User=root", "unit-user", "runs as root"),
         ("User=", "unit-user", "runs as root"),
         ("User=pi", "unit-user", "there is no User=pi"),
-        ("ProtectSystem=strict\nProtectHome=read-only\nBindPaths=", "unit-writable-folders", "data is read-only"),
-        ("ProtectSystem=strict\nBindPaths=", "unit-writable-folders", "data is read-only"),
+        ("ProtectHome=read-only\nBindPaths=\nReadWritePaths=", "unit-writable-folders", "data is read-only"),
+        ("ProtectHome=no\nBindPaths=\nReadWritePaths=", "unit-writable-folders", "data is read-only"),
         ("ProtectHome=yes", "unit-writable-folders", f"ProtectHome=yes hides {PROJECT}"),
         (
-            "ProtectHome=tmpfs\nBindReadOnlyPaths=\nBindPaths=",
+            "ProtectHome=tmpfs\nBindPaths=",
             "unit-writable-folders",
             f"ProtectHome=tmpfs hides {PROJECT}",
         ),
@@ -264,8 +264,8 @@ def test_the_committed_unit_has_no_trap(root: Path) -> None:
     ],
 )
 def test_each_trap_is_found_in_a_drop_in(root: Path, line: str, check: str, said: str) -> None:
-    if line.startswith("ReadOnlyPaths"):  # stronger than a BindPaths= of the same folder only without it
-        line += "\nBindPaths="
+    if line.startswith("ReadOnlyPaths"):  # stronger than a ReadWritePaths= of the same folder only without it
+        line += "\nReadWritePaths="
     install(root, "pivision.service", COMMITTED)
     folder = root / "etc/systemd/system/pivision.service.d"
     folder.mkdir()

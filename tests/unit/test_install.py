@@ -113,8 +113,9 @@ def test_the_unit_for_another_user_and_folder_names_no_other_and_is_valid(tmp_pa
     root, data, logs, models = map(Path, ("/srv/vision/box", "/srv/vision/box/data", "/var/log/box", "/srv/models"))
     text = substituted(COMMITTED, "vision", root, data, logs, models)
     assert "djg" not in text
-    assert "\nBindPaths=-/srv/vision/box/data -/var/log/box\n" in text
-    assert "\nBindReadOnlyPaths=/srv/vision/box -/srv/models\n" in text
+    assert "\nBindPaths=/srv/vision/box -/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nReadWritePaths=-/srv/vision/box/data -/var/log/box\n" in text
+    assert "\nBindReadOnlyPaths=-/srv/models\n" in text
     assert "User=vision\n" in text
     assert "ExecStart=/srv/vision/box/.venv/bin/python -m pivision run --unattended\n" in text
     assert verified(tmp_path, text.replace("/srv/vision/box/.venv/bin/python", "/bin/true"))
