@@ -72,6 +72,18 @@ def test_the_lock_comes_back(box: Box, folder: str) -> None:
     eventually(lambda: "runs already" in pivision(box.environment, "run").stderr, "it is held")
 
 
+def test_a_lock_that_cannot_be_taken_at_an_unattended_start_is_taken_later() -> None:
+    """A disk that is full or read-only for a while: here a folder is in the place of the file."""
+    with running_box(start=False) as late:
+        obstacle = late.data_dir / "appliance.lock"
+        obstacle.mkdir(parents=True)
+        late.start()
+        assert late.get("/readyz").status == 200
+        obstacle.rmdir()
+        eventually(obstacle.is_file, "it is there", 15)
+        eventually(lambda: "runs already" in pivision(late.environment, "restore", "x.tar").stderr, "it is held")
+
+
 def test_the_whole_run_folder_comes_back(box: Box) -> None:
     task = box.post(photograph(), "quality", wait=30).json["id"]
     token = box.run_dir / "secrets" / "tokens" / "test"
