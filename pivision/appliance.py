@@ -59,9 +59,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
     _hasten(settings.run_dir / "supervisor.sock", locks)
     _hand_over(locks)
     os.chdir(ROOT)  # where supervisord finds its plugin, in the package
-    silent = (
-        [] if unattended else ["--silent"]
-    )  # in a terminal, the address stays the last line; the log has the others
+    silent = [] if unattended else ["--silent"]  # in a terminal the address stays the last line
     supervisord = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", *silent, "-c", str(CONF)]
     os.execve(sys.executable, supervisord, environment)
 
@@ -93,7 +91,7 @@ def _lock(settings: Settings, unattended: bool) -> list[int]:
         try:
             for folder in (settings.data_dir, settings.run_dir):
                 program.make_private_folder(folder)
-                locks.append(instance.hold(folder, here))
+                locks.append(_held(folder, here, unattended))
             return locks
         except ApplianceRunning as error:
             for lock in locks:
@@ -104,6 +102,17 @@ def _lock(settings: Settings, unattended: bool) -> list[int]:
                 print(f"pivision: {error}; this one waits until that has ended", file=sys.stderr, flush=True)
                 is_said = True
             time.sleep(_LOOK_SECONDS)
+
+
+def _held(folder: Path, here: Instance, unattended: bool) -> int:
+    """Return the lock of `folder`. Unattended, a disk that is full or read-only is no reason to answer nobody."""
+    try:
+        return instance.hold(folder, here)
+    except OSError as error:
+        if not unattended:
+            raise
+        print(f"pivision: {folder}: {error.strerror}; it is locked as soon as it can be", file=sys.stderr, flush=True)
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # in its place: supervisord's upkeep takes the lock
 
 
 def _hand_over(locks: list[int]) -> None:

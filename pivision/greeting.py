@@ -33,7 +33,7 @@ def show(settings: Settings, token: str | None) -> None:
     if others and _has_blocks():
         lines += [f"    {line}" for line in qr_code(addresses[0], is_coloured=sys.stdout.isatty())]
         lines += ["", "    Scan the code with a phone of the same network, or open an address below."]
-    lines += [f"    Ctrl-C stops it; its logs are in {settings.log_dir}", ""]
+    lines += [f"    Ctrl-C stops it, within half a minute; its logs are in {settings.log_dir}", ""]
     lines += [f"    PiVision: {address}" for address in addresses]
     encoding = sys.stdout.encoding or "ascii"
     sys.stdout.write("\n".join(["", *lines, ""]).encode(encoding, "replace").decode(encoding))  # of the folder's name

@@ -44,8 +44,8 @@ def hold(folder: Path, instance: Instance) -> int:
             holder = running(folder)
             raise ApplianceRunning(str(holder) if holder else f"another appliance holds {folder / FILE}")
         time.sleep(_PAUSE_SECONDS)
-    os.ftruncate(descriptor, 0)
-    os.pwrite(descriptor, json.dumps(instance._asdict()).encode(), 0)
+    with contextlib.suppress(OSError):  # on a full disk the lock counts all the same
+        os.ftruncate(descriptor, os.pwrite(descriptor, json.dumps(instance._asdict()).encode(), 0))
     return descriptor
 
 

@@ -33,7 +33,7 @@ class Folders:
         with contextlib.suppress(OSError):
             restore_secrets(self._secrets, self._copy)
             found = {str(file): file.stat().st_mtime_ns for file in self._secrets.rglob("*")}
-            if found and found != self._copied:
+            if found and (found != self._copied or program.is_gone(self._copy)):
                 new = self._copy.with_suffix(".new")
                 shutil.rmtree(new, ignore_errors=True)
                 shutil.copytree(self._secrets, new)

@@ -6,6 +6,7 @@ https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
 import contextlib
 import os
 import socket
+import weakref
 from collections.abc import Mapping
 
 
@@ -15,6 +16,9 @@ class Systemd:
     def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = "\0" + address[1:] if address.startswith("@") else address
+        # Open all the time: when no descriptor is left, the watchdog must be fed all the same.
+        self._speaker = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        weakref.finalize(self, self._speaker.close)
         self.is_watching = bool(address and environment.get("WATCHDOG_USEC"))
 
     def ready(self) -> None:
@@ -35,6 +39,5 @@ class Systemd:
 
     def _say(self, word: str) -> None:
         if self._address:
-            with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaker:
-                speaker.setblocking(False)
-                speaker.sendto(word.encode(), self._address)
+            with contextlib.suppress(OSError):
+                self._speaker.sendto(word.encode(), self._address)

@@ -67,7 +67,7 @@ class Upkeep:
 
     def _locks(self) -> None:
         """Hold the locks that others find, and not only files that nobody can find."""
-        here = instance.noted(instance.DESCRIPTORS[0])
+        here = instance.noted(instance.DESCRIPTORS[1])  # of the run folder, which is mostly in memory
         for name, descriptor in zip(("data_dir", "run_dir"), instance.DESCRIPTORS, strict=True):
             folder = Path(here.settings[name])
             if folder.is_dir() and not instance.is_in_place(descriptor, folder):

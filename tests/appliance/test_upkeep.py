@@ -1,9 +1,11 @@
 """What somebody deletes under a running supervisord comes back, and no program is restarted for it."""
 
+import shutil
 from collections.abc import Iterator
 
 import pytest
 
+from tests.appliance.pictures import photograph
 from tests.appliance.test_commands import pivision
 from tests.box import Box, eventually, running_box
 
@@ -68,3 +70,26 @@ def test_the_lock_comes_back(box: Box, folder: str) -> None:
     lock.unlink()
     eventually(lock.exists, "it is there again", 15)
     eventually(lambda: "runs already" in pivision(box.environment, "run").stderr, "it is held")
+
+
+def test_a_lock_that_cannot_be_taken_at_an_unattended_start_is_taken_later() -> None:
+    """A disk that is full or read-only for a while: here a folder is in the place of the file."""
+    with running_box(start=False) as late:
+        obstacle = late.data_dir / "appliance.lock"
+        obstacle.mkdir(parents=True)
+        late.start()
+        assert late.get("/readyz").status == 200
+        obstacle.rmdir()
+        eventually(obstacle.is_file, "it is there", 15)
+        eventually(lambda: "runs already" in pivision(late.environment, "restore", "x.tar").stderr, "it is held")
+
+
+def test_the_whole_run_folder_comes_back(box: Box) -> None:
+    task = box.post(photograph(), "quality", wait=30).json["id"]
+    token = box.run_dir / "secrets" / "tokens" / "test"
+    eventually(token.exists, "health has a copy of the secrets")
+    shutil.rmtree(box.run_dir)
+    eventually(lambda: box.pids() and token.exists(), "supervisord answers, and the copy is there again", 30)
+    eventually(lambda: box.get("/readyz").status == 200, "it is ready", 30)
+    assert box.task(task)["state"] == "done"
+    assert box.post(photograph(), "quality", wait=30).json["state"] == "done"

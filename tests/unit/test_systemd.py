@@ -10,6 +10,7 @@ from pivision import heartbeat
 from pivision.health import tree
 from pivision.health.systemd import Systemd
 from pivision.history import Cause, Event, History
+from tests.unit.test_own_lack import no_descriptor_left
 
 
 @pytest.fixture(params=["{folder}/notify", "@pivision-test-{folder}"])
@@ -32,6 +33,14 @@ def test_systemd_hears_each_word(manager: tuple[socket.socket, str]) -> None:
     systemd.restart_tree()
     heard = [listener.recv(100) for _ in range(4)]
     assert heard == [b"READY=1", b"STATUS=all well", b"WATCHDOG=1", b"WATCHDOG=trigger"]
+
+
+def test_systemd_hears_when_no_descriptor_is_left(manager: tuple[socket.socket, str]) -> None:
+    listener, address = manager
+    systemd = Systemd({"NOTIFY_SOCKET": address, "WATCHDOG_USEC": "30000000"})
+    with no_descriptor_left():
+        systemd.well()
+    assert listener.recv(100) == b"WATCHDOG=1"
 
 
 def test_without_systemd_nobody_is_told() -> None:
