@@ -13,6 +13,7 @@ from pathlib import Path
 
 import msgspec
 
+from pivision.store.rows import LARGEST_ID
 from pivision.task import Image, Lane, Task
 
 
@@ -28,6 +29,7 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = "batch"  # lines of earlier versions have none
 
 
+_LINE_LIMIT_BYTES = 1 << 20
 _DECODER = msgspec.json.Decoder(Request)
 
 
@@ -83,10 +85,10 @@ def read(file: Path) -> Iterator[Request]:
     """The requests in a ledger, without lines that were cut off or damaged; none where there is no file."""
     try:
         with file.open("rb") as lines:
-            for line in lines:
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            while line := lines.readline(_LINE_LIMIT_BYTES):
+                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
                     request = _DECODER.decode(line)
-                    if request.id > 0:
+                    if 0 < request.id <= LARGEST_ID:
                         yield request
     except OSError as error:
         if error.errno not in (errno.ENOENT, errno.EIO):  # from a sector that cannot be read on, nothing is known

@@ -116,10 +116,7 @@ class Recovery:
         sources.sort(key=_age, reverse=True)
         self._progress()
         requests = {
-            request.id: request
-            for file in backup.ledgers_since(self._data_dir, copy)
-            for request in ledger.read(file)
-            if request.id <= salvage.LARGEST_ID
+            request.id: request for file in backup.ledgers_since(self._data_dir, copy) for request in ledger.read(file)
         }
         last_id = max([0, *requests, *(salvage.last_id(source.file) for source in sources)])
         newest_change = max((salvage.newest_change(source.file) for source in sources), default=0)
@@ -130,6 +127,7 @@ class Recovery:
             merged.take_requests(requests.values())
             believed = [source for source in sources if source.is_sound] or sources
             merged.finish(last_id, newest_change, salvage.clock(believed[0].file) if believed else None)
+            merged.requeue_running()
             return Report(
                 at=now(),
                 cause=cause,

@@ -36,6 +36,18 @@ def connect(file: Path, timeout_seconds: float) -> apsw.Connection:
     return connection
 
 
+def distrusted(connection: apsw.Connection) -> apsw.Connection:
+    """Let nothing that stands in the file run: no trigger, no view, no function that could reach outside of it."""
+    for option, value in (
+        (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+        (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+        (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+        (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+    ):
+        connection.config(option, value)
+    return connection
+
+
 def _create(file: Path) -> None:
     """Under another name first: a process killed in between must not leave a file that is refused ever after."""
     program.make_private_folder(file.parent)
