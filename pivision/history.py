@@ -8,6 +8,7 @@ import datetime
 import enum
 import json
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,9 @@ from pivision import heartbeat
 
 KEPT = 500
 """How many events stay; twice as many lines may stand in the file before it is cut back."""
+
+_READ_ATTEMPTS = 5
+_PAUSE_SECONDS = 0.2
 
 
 class Cause(enum.StrEnum):
@@ -46,15 +50,24 @@ class Event(NamedTuple):
 
 
 def read(data_dir: Path) -> list[Event]:
-    """The events that are kept, oldest first. A line that cannot be read is left out."""
+    """The events that are kept, oldest first. What cannot be read is left out."""
+    return _read(data_dir)[0]
+
+
+def _read(data_dir: Path) -> tuple[list[Event], bool]:
+    """Those that can be read, and whether these are all."""
     events: dict[int, Event] = {}
-    with contextlib.suppress(OSError), _file(data_dir).open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
-                fields = json.loads(line)
-                event = Event(**{**fields, "cause": Cause(fields["cause"])})
-                events[event.number] = event  # a later line tells how often
-    return list(events.values())[-KEPT:]
+    is_whole = True
+    try:
+        with _file(data_dir).open(encoding="utf-8", errors="replace") as lines:
+            for line in lines:
+                with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+                    fields = json.loads(line)
+                    event = Event(**{**fields, "cause": Cause(fields["cause"])})
+                    events[event.number] = event  # a later line tells how often
+    except OSError as error:
+        is_whole = isinstance(error, FileNotFoundError)
+    return list(events.values())[-KEPT:], is_whole
 
 
 class History:
@@ -62,8 +75,12 @@ class History:
 
     def __init__(self, data_dir: Path) -> None:
         self._file = _file(data_dir)
-        self._events = read(data_dir)
-        self._cut_back()
+        for _ in range(_READ_ATTEMPTS):
+            self._events, is_whole = _read(data_dir)
+            if is_whole:
+                self._cut_back()
+                break
+            time.sleep(_PAUSE_SECONDS)  # with half of it, numbers would be given twice, and the other half cut off
 
     @property
     def last(self) -> Event | None:

@@ -13,9 +13,11 @@ from pivision.errors import (
     MethodNotAllowed,
     NotFound,
     PiVisionError,
+    StorageUnavailable,
     Unauthorized,
     UploadTooLarge,
     kind_of,
+    may_pass,
 )
 from pivision.task import TaskError
 
@@ -71,6 +73,7 @@ def of_task(error: TaskError) -> PiVisionError:
 def install(app: falcon.App[falcon.Request, falcon.Response]) -> None:
     """Let `app` answer every error as a problem."""
     app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(OSError, _of_the_system)
     app.add_error_handler(falcon.HTTPError, _of_falcon)
     app.add_error_handler(PiVisionError, _of_ours)
 
@@ -97,6 +100,13 @@ def _of_falcon(req: falcon.Request, resp: falcon.Response, error: falcon.HTTPErr
         resp.set_header(name, value)
     ours = of_status(error.status_code, error.description or error.title or "")
     _answer(req, resp, ours, error.status_code)
+
+
+def _of_the_system(req: falcon.Request, resp: falcon.Response, error: OSError, params: dict[str, Any]) -> None:
+    if may_pass(error):
+        _of_ours(req, resp, StorageUnavailable(error.strerror or type(error).__name__), params)
+    else:
+        _unexpected(req, resp, error, params)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:
