@@ -8,12 +8,13 @@ import hashlib
 import os
 import re
 import shutil
+import stat
 import tarfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from pivision import instance, program, supervision
+from pivision import instance, program, supervision, tarball
 from pivision.config import Settings
 from pivision.errors import (
     ApplianceRunning,
@@ -21,12 +22,16 @@ from pivision.errors import (
     BackupNotWritten,
     DatabaseRecovering,
     DatabaseUnusable,
+    ImageLost,
     StorageFull,
 )
 from pivision.images import Images
-from pivision.store import Store, copies, failures, gate, salvage, soundness
+from pivision.store import Store, adoption, failures, gate, salvage, soundness
 
 _DATABASE = "pivision.db"
+_FOREIGN = "foreign.db"  # the database of the backup, before its rows are taken
+_CHUNK_BYTES = 1 << 20
+_RESERVE_FILES = 16
 _MEMBER = re.compile(rf"{re.escape(_DATABASE)}|images/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}")
 _REPLACED = (_DATABASE, "pivision.db-wal", "pivision.db-shm", "requests.jsonl", "recovery.json", "backups", "images")
 _TIMEOUT_SECONDS = 3.0
@@ -60,6 +65,8 @@ def back_up(settings: Settings, target: Path) -> Archived:
 def restore(settings: Settings, source: Path) -> Path:
     """Put the backup `source` in the place of database and pictures; return the folder to which these are moved.
 
+    Whatever it holds is a stranger's: each picture must be what its name says, and each row of the database what a task
+    must be; rows that are not are left out, with a line in the log.
     Raises ApplianceRunning, BackupInvalid, DatabaseUnusable and StorageFull; then nothing was changed.
     """
     _require_stopped(settings)
@@ -68,10 +75,8 @@ def restore(settings: Settings, source: Path) -> Path:
         new = data_dir / "restoring"
         shutil.rmtree(new, ignore_errors=True)  # of a restore that was interrupted
         try:
-            _extract(source, new)
-            _require_sound(new / _DATABASE)
-            if settings.database.is_file():  # an id that was given since then is not given again
-                copies.raise_last_id(new / _DATABASE, salvage.last_id(settings.database))
+            sizes = _extract(source, new, settings.disk_reserve_bytes)
+            _adopt(new, sizes, settings)
             _give_to_owner_of(data_dir, new)
             return _put_in_place(data_dir, new)
         finally:
@@ -82,21 +87,25 @@ def _write(settings: Settings, copy: Path, descriptor: int) -> int:
     """Write the archive and return how many pictures are in it. What retention removes meanwhile is left out."""
     images = Images(settings.images_dir, settings.disk_reserve_bytes)
     count = 0
-    with open(descriptor, "wb", closefd=False) as file, tarfile.open(fileobj=file, mode="w") as tar:
-        tar.add(copy, _DATABASE, filter=_anonymous)
+    with (
+        open(descriptor, "wb", closefd=False) as file,
+        tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as tar,
+    ):
+        with copy.open("rb") as database:
+            _add(tar, database, _DATABASE)
         for sha256 in sorted(salvage.images(copy)):
-            with contextlib.suppress(FileNotFoundError):
-                tar.add(images.path(sha256), f"images/{sha256[:2]}/{sha256}", filter=_anonymous)
+            with contextlib.suppress(ImageLost), images.open(sha256) as image:
+                _add(tar, image, f"images/{sha256[:2]}/{sha256}")
                 count += 1
     os.fsync(descriptor)
     return count
 
 
-def _anonymous(member: tarfile.TarInfo) -> tarfile.TarInfo:
-    member.uid = member.gid = 0
-    member.uname = member.gname = ""
-    member.mode = 0o600
-    return member
+def _add(tar: tarfile.TarFile, file: BinaryIO, name: str) -> None:
+    """As of nobody, and without a time: with one that has fractions, a header of its own would come before it."""
+    member = tarfile.TarInfo(name)
+    member.size, member.mode = os.fstat(file.fileno()).st_size, 0o600
+    tar.addfile(member, file)
 
 
 @contextlib.contextmanager
@@ -136,48 +145,87 @@ def _alone(database: Path) -> Iterator[None]:
         raise ApplianceRunning(f"a program has {database} open") from None
 
 
-def _extract(source: Path, folder: Path) -> None:
-    """Unpack what belongs into a backup, and nothing else; each picture must be the one that its name says."""
+def _extract(source: Path, folder: Path, reserve_bytes: int) -> dict[str, int]:
+    """Unpack what belongs into a backup, and nothing else; return the size of each picture.
+
+    Each picture must be the one that its name says, and the reserve of the disk stays free.
+    """
     folder.mkdir(mode=0o700)
+    found: dict[str, int] = {}
     try:
-        with tarfile.open(source) as tar:
-            for member in tar:
-                if not (member.isreg() and _MEMBER.fullmatch(member.name)):
-                    raise BackupInvalid(f"{source} holds {member.name!r}, which belongs into no backup")
-                tar.extract(member, folder, filter="data")
-                if member.name != _DATABASE:
-                    _require_content(folder / member.name)
-    except tarfile.TarError as error:
+        with _opened(source) as file:
+            _require_room(folder, os.fstat(file.fileno()).st_size, reserve_bytes)
+            for member in tarball.members(file):
+                if not _MEMBER.fullmatch(member.name):
+                    raise BackupInvalid(f"{member.name[:100]!r} belongs into no backup")
+                if member.name in found:
+                    raise BackupInvalid(f"{member.name!r} is in it twice")
+                _require_room(folder, member.size_bytes, reserve_bytes)
+                _copy(file, member, folder / (_FOREIGN if member.name == _DATABASE else member.name))
+                found[member.name] = member.size_bytes
+    except BackupInvalid as error:
         raise BackupInvalid(f"{source}: {error}") from None
     except OSError as error:
         if isinstance(refusal := failures.of_disk(error), StorageFull):
             raise refusal from None
         raise BackupInvalid(f"{source}: {error.strerror}") from None
-    if not (folder / _DATABASE).exists():
+    if found.pop(_DATABASE, None) is None:
         raise BackupInvalid(f"{source} holds no database")
+    return {name.rpartition("/")[2]: size_bytes for name, size_bytes in found.items()}
 
 
-def _require_content(image: Path) -> None:
-    with image.open("rb") as content:
-        if hashlib.file_digest(content, "sha256").hexdigest() != image.name:
-            raise BackupInvalid(f"picture {image.name[:12]}… is damaged")
+def _opened(source: Path) -> BinaryIO:
+    """O_NONBLOCK, because a pipe or a device would keep this waiting: neither is a backup."""
+    descriptor = os.open(source, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise BackupInvalid("it is no plain file")
+    return open(descriptor, "rb")
 
 
-def _require_sound(database: Path) -> None:
+def _require_room(folder: Path, size_bytes: int, reserve_bytes: int) -> None:
+    disk = os.statvfs(folder)
+    if disk.f_bavail * disk.f_frsize - size_bytes < reserve_bytes:
+        raise StorageFull(f"{size_bytes} bytes more would eat into the reserve (disk_reserve_bytes)")
+    if disk.f_files and disk.f_favail < _RESERVE_FILES:
+        raise StorageFull(f"{disk.f_favail} more files can be made on this disk: too few")
+
+
+def _copy(file: BinaryIO, member: tarball.Member, target: Path) -> None:
+    """Write a member's content to a new file, through no link. Raises BackupInvalid for a picture that is damaged."""
+    if not target.parent.is_dir():
+        target.parent.parent.mkdir(mode=0o700, exist_ok=True)
+        target.parent.mkdir(mode=0o700)
+    digest = hashlib.sha256()
+    left = member.size_bytes
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    with open(os.open(target, flags, 0o600), "wb") as copy:
+        while left and (chunk := file.read(min(left, _CHUNK_BYTES))):
+            left -= len(chunk)
+            digest.update(chunk)
+            copy.write(chunk)
+    if left:
+        raise BackupInvalid(f"{member.name!r} ends too early")
+    if target.name != _FOREIGN and digest.hexdigest() != target.name:
+        raise BackupInvalid(f"picture {target.name[:12]}… is damaged")
+
+
+def _adopt(folder: Path, sizes: dict[str, int], settings: Settings) -> None:
+    """Make the database that is put in place: of the rows of the one that was unpacked."""
+    foreign = folder / _FOREIGN
+    _require_room(folder, foreign.stat().st_size, settings.disk_reserve_bytes)
+    before = settings.database if settings.database.is_file() else None
     try:
-        fault = soundness.fault(database)
-    except DatabaseUnusable as error:  # of a newer PiVision
-        raise BackupInvalid(str(error)) from None
-    if fault is not None:
-        raise BackupInvalid(f"its database cannot be used: {fault}")
+        adoption.adopt(foreign, folder / _DATABASE, sizes, before)
+    except DatabaseUnusable as error:
+        raise BackupInvalid(f"its database cannot be used: {error}") from None
 
 
 def _give_to_owner_of(data_dir: Path, folder: Path) -> None:
     """Root may restore for the service's user."""
     owner = data_dir.stat()
     for path in (folder, *folder.rglob("*")):
-        os.chown(path, owner.st_uid, owner.st_gid)
-        path.chmod(0o700 if path.is_dir() else 0o600)
+        os.chown(path, owner.st_uid, owner.st_gid, follow_symlinks=False)
 
 
 def _put_in_place(data_dir: Path, new: Path) -> Path:

@@ -57,7 +57,7 @@ def read(data_dir: Path) -> list[Event]:
         _file(data_dir).open(encoding="utf-8", errors="replace") as lines,
     ):
         for line in lines:
-            with contextlib.suppress(ValueError, TypeError, KeyError):
+            with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
                 fields = json.loads(line)
                 event = Event(**{**fields, "cause": Cause(fields["cause"])})
                 events[event.number] = event  # a later line tells how often
@@ -69,8 +69,10 @@ class History:
 
     def __init__(self, data_dir: Path) -> None:
         self._file = _file(data_dir)
-        self._events = _patiently_read(data_dir)
-        self._cut_back()
+        events = _patiently_read(data_dir)
+        self._events = events or []
+        if events is not None:
+            self._cut_back()
 
     @property
     def last(self) -> Event | None:
@@ -108,13 +110,13 @@ class History:
             new.replace(self._file)
 
 
-def _patiently_read(data_dir: Path) -> list[Event]:
-    """Wait out passing trouble; a file that cannot be read for good must not keep health from healing."""
+def _patiently_read(data_dir: Path) -> list[Event] | None:
+    """Wait out passing trouble; None for a file that cannot be read for good: it must not keep health from healing."""
     for _ in range(_ATTEMPTS):
         with contextlib.suppress(OSError):
             return read(data_dir)
         time.sleep(_PAUSE_SECONDS)
-    return []
+    return None
 
 
 def _append(file: Path, events: list[Event]) -> None:

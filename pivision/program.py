@@ -39,13 +39,13 @@ def make_private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def is_gone(path: Path) -> bool:
-    """Whether there is nothing at `path`. Raises OSError when that cannot be known now."""
+def is_there(file: Path) -> bool:
+    """Whether there is such a file or folder. Raises OSError where nobody can tell just now."""
     try:
-        path.stat()
+        file.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return True
-    return False
+        return False
+    return True
 
 
 def fsync_folder(folder: Path) -> None:

@@ -3,7 +3,6 @@
 A token has 256 random bits, so that a plain hash is as good as a slow one. Its scope says what it may.
 """
 
-import contextlib
 import enum
 import hashlib
 import hmac
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pivision import program
-from pivision.errors import InvalidRequest
+from pivision.errors import InvalidRequest, StorageUnavailable
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -67,24 +66,28 @@ def remove(secrets_dir: Path, name: str) -> bool:
 
 
 def kept(secrets_dir: Path) -> list[Token]:
-    """Every token, by name.
+    """Every token, by name. Raises StorageUnavailable where one cannot be read just now.
 
     The files are read each time, so that a token made or removed by another process counts at once.
     """
-    names: list[str] = []
-    with contextlib.suppress(FileNotFoundError):
-        names = sorted(file.name for file in _folder(secrets_dir).iterdir())
-    return [token for name in names if (token := named(secrets_dir, name))]
+    return [token for name in _names(secrets_dir) if (token := named(secrets_dir, name))]
 
 
 def named(secrets_dir: Path, name: str) -> Token | None:
-    """The token of this name, if there is one."""
+    """The token of this name, if there is one. Raises StorageUnavailable where nobody can tell just now."""
     if not _NAME.fullmatch(name):
         return None
     try:
         content = (_folder(secrets_dir) / name).read_text(encoding="ascii")
-    except (OSError, UnicodeDecodeError):  # removed just now, or no token at all
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        IsADirectoryError,
+        UnicodeDecodeError,
+    ):  # removed, or no token at all
         return None
+    except OSError as error:
+        raise StorageUnavailable(f"token {name!r} cannot be read: {error.strerror}") from error
     known, has_scope, scope = content.partition("\n")
     scope = scope.strip() if has_scope else Scope.ADMIN
     if not _DIGEST.fullmatch(known) or scope not in list(Scope):
@@ -93,9 +96,23 @@ def named(secrets_dir: Path, name: str) -> Token | None:
 
 
 def find(secrets_dir: Path, token: str) -> Token | None:
-    """What is kept of `token`, if it is valid, in a time that does not tell how much of it is right."""
+    """What is kept of `token`, if it is valid, in a time that does not tell how much of it is right.
+
+    Raises StorageUnavailable if it is none of those that can be read: then it may be one of the others.
+    """
     wanted = digest(token)
-    matches = [each for each in kept(secrets_dir) if hmac.compare_digest(wanted, each.digest)]  # whichever fits
+    matches: list[Token] = []
+    unread: StorageUnavailable | None = None
+    for name in _names(secrets_dir):
+        try:
+            each = named(secrets_dir, name)
+        except StorageUnavailable as error:
+            unread = error
+            continue
+        if each and hmac.compare_digest(wanted, each.digest):  # all are compared, whichever fits
+            matches.append(each)
+    if unread and not matches:
+        raise unread
     return matches[0] if matches else None
 
 
@@ -107,6 +124,15 @@ def digest(token: str) -> str:
 def _check(name: str) -> None:
     if not _NAME.fullmatch(name):
         raise InvalidRequest(f"{name!r} is no name for a token: letters a to z, digits, - and _, at most 64")
+
+
+def _names(secrets_dir: Path) -> list[str]:
+    try:
+        return sorted(file.name for file in _folder(secrets_dir).iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as error:
+        raise StorageUnavailable(f"the tokens cannot be read: {error.strerror}") from error
 
 
 def _folder(secrets_dir: Path) -> Path:

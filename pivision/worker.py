@@ -186,7 +186,10 @@ class Worker:
             self._ring_server(task)
 
     def _cause_of_death(self, task: Task) -> TaskError:
-        last = heartbeat.read(self._settings.run_dir, task.worker or 0)
+        try:
+            last = heartbeat.read(self._settings.run_dir, task.worker or 0)
+        except OSError as error:
+            raise StorageUnavailable(f"why the worker of task {task.id} died is not known yet: {error}") from error
         attempt = f"on attempt {task.attempt} of {self._settings.max_attempts}"
         if last and last.task_id == task.id and last.is_past_deadline():
             seconds = self._settings.task_deadline_seconds

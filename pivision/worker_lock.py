@@ -5,6 +5,8 @@ import os
 import time
 from pathlib import Path
 
+from pivision.errors import may_pass
+
 _TIMEOUT_SECONDS = 10.0
 
 
@@ -23,8 +25,13 @@ def hold(run_dir: Path, number: int) -> int:
 
 
 def try_hold(run_dir: Path, number: int) -> int | None:
-    """The same at once; None if a living worker has it."""
-    descriptor = os.open(_file(run_dir, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    """The same at once; None if a living worker has it, or if nobody can tell just now."""
+    try:
+        descriptor = os.open(_file(run_dir, number), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if may_pass(error):
+            return None
+        raise
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

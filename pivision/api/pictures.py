@@ -1,5 +1,6 @@
 """/v1/tasks/ID/image, /preview and /annotated: a task's picture, a small one, and what was drawn on it."""
 
+import os
 from typing import NamedTuple
 
 import falcon
@@ -20,7 +21,6 @@ class _File(NamedTuple):
     """A picture on the disk."""
 
     sha256: str
-    size_bytes: int
     format: str  # a key of _MEDIA_TYPES
     lost: str  # what to say when it is not there
 
@@ -33,14 +33,17 @@ class _Picture:
         self._images = images
 
     def _send(self, req: falcon.Request, resp: falcon.Response, picture: _File) -> None:
-        """Send a file, or 304 if the client has it already. Raises ImageLost."""
+        """Send a file, or 304 if the client has it already. Raises ImageLost, StorageUnavailable.
+
+        As long as the file is, whatever the task says of it: what is declared must be what is sent.
+        """
         if is_unchanged(req, resp, picture.sha256):
             return
         try:
-            resp.stream = self._images.path(picture.sha256).open("rb")
-        except FileNotFoundError:
+            image = self._images.open(picture.sha256)
+        except ImageLost:
             raise ImageLost(picture.lost) from None
-        resp.content_length = picture.size_bytes
+        resp.stream, resp.content_length = image, os.fstat(image.fileno()).st_size
         resp.content_type = _MEDIA_TYPES[picture.format]
 
 
@@ -88,21 +91,20 @@ class TaskDrawing(_Picture):
         """The picture with what was found drawn on it."""
         drawing = _drawing(self._store.get(task_id))
         lost = f"the drawing of task {task_id} is gone"
-        self._send(req, resp, _File(drawing.sha256, drawing.size_bytes, "jpeg", lost))
+        self._send(req, resp, _File(drawing.sha256, "jpeg", lost))
 
     on_head = on_get
 
 
 def _as_sent(task: Task) -> _File:
     image = task.image
-    return _File(image.sha256, image.size_bytes, image.format, f"the image of task {task.id} is gone")
+    return _File(image.sha256, image.format, f"the image of task {task.id} is gone")
 
 
 class _Outcome(msgspec.Struct):
     """What the operation annotate has said: AnnotateResult, or why there is none."""
 
     sha256: str = ""
-    size_bytes: int = 0
     error: TaskError | None = None
 
 

@@ -14,9 +14,11 @@ from pivision.errors import (
     MethodNotAllowed,
     NotFound,
     PiVisionError,
+    StorageUnavailable,
     Unauthorized,
     UploadTooLarge,
     kind_of,
+    may_pass,
 )
 from pivision.task import TaskError
 
@@ -81,6 +83,7 @@ def install(app: App) -> None:
         _of_ours(req, resp, app.nothing_at(req.path), params)
 
     app.add_error_handler(Exception, _unexpected)
+    app.add_error_handler(OSError, _of_the_system)
     app.add_error_handler(falcon.HTTPError, _of_falcon)
     app.add_error_handler(falcon.HTTPRouteNotFound, not_found)
     app.add_error_handler(falcon.HTTPMethodNotAllowed, _not_allowed)
@@ -119,6 +122,13 @@ def _not_allowed(
     _of_ours(
         req, resp, MethodNotAllowed(f"{req.path[:120]!r} does not take {req.method[:20]}; it takes {allowed}"), params
     )
+
+
+def _of_the_system(req: falcon.Request, resp: falcon.Response, error: OSError, params: dict[str, Any]) -> None:
+    if may_pass(error):
+        _of_ours(req, resp, StorageUnavailable(error.strerror or type(error).__name__), params)
+    else:
+        _unexpected(req, resp, error, params)
 
 
 def _unexpected(req: falcon.Request, resp: falcon.Response, error: Exception, params: dict[str, Any]) -> None:

@@ -120,11 +120,14 @@ def databases(folder: Path) -> list[Path]:
 
 
 def newest_sound(folder: Path) -> Path | None:
-    """The newest backup that is itself sound."""
+    """The newest backup that is itself sound. Raises DatabaseUnusable where nobody can tell just now."""
     for file in databases(folder):
-        with contextlib.suppress(DatabaseUnusable):  # by a newer PiVision: not for us
+        try:
             if soundness.fault(file) is None:
                 return file
+        except DatabaseUnusable as error:
+            if error.__cause__ is not None:  # it may pass; without, it is of a newer PiVision: not for us
+                raise
     return None
 
 

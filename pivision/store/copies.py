@@ -8,9 +8,8 @@ from pathlib import Path
 
 import apsw
 
-from pivision.store import queries
+from pivision.store import schema
 
-_SET_LAST_ID = queries.load("recovery.sql")["set_last_id"]
 _STEP_PAGES = 256
 """Copied and flushed at once: 1 MB. Whoever commits meanwhile waits for that much, and not for the whole copy."""
 
@@ -42,13 +41,8 @@ def copy(source: apsw.Connection, target: Path) -> None:
 def opened(file: Path) -> apsw.Connection:
     """Open a copy to read it: without locks, and without making a file beside it."""
     flags = apsw.SQLITE_OPEN_READONLY | apsw.SQLITE_OPEN_URI
-    return apsw.Connection(f"file:{urllib.parse.quote(str(file))}?immutable=1", flags=flags)
-
-
-def raise_last_id(file: Path, last_id: int) -> None:
-    """Let the next id that this database gives be larger than `last_id`."""
-    with contextlib.closing(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)) as connection:
-        connection.execute(_SET_LAST_ID, {"last_id": last_id})
+    connection = apsw.Connection(f"file:{urllib.parse.quote(str(file))}?immutable=1", flags=flags)
+    return schema.distrusted(connection)
 
 
 @contextlib.contextmanager

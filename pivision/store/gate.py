@@ -97,16 +97,9 @@ class Gate:
 
     def _is_checked(self) -> bool:
         """Whether this file was checked for this supervisord. Raises OSError where nobody can tell just now."""
-        if not (self._is_there(self._marker) and self._is_there(self._file)):
+        if not (program.is_there(self._marker) and program.is_there(self._file)):
             return False
         return self._marker.read_bytes() == self._mark().encode()
-
-    def _is_there(self, file: Path) -> bool:
-        try:
-            file.stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return False
-        return True
 
     def _mark(self) -> str:
         """This boot, this supervisord, this file."""
@@ -117,7 +110,7 @@ class Gate:
 
     def _save(self, store: Store) -> None:
         """The first program that comes saves what was in a file that has been deleted: they all have the same open."""
-        if self._rescued.exists():
+        if program.is_there(self._rescued):
             return
         new = self._rescued.with_suffix(f".{os.getpid()}")
         for attempt in range(1, _SAVE_ATTEMPTS + 1):

@@ -8,11 +8,14 @@ import contextlib
 import errno
 import logging
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 
+from pivision.store import failures
+from pivision.store.rows import LARGEST_ID
 from pivision.task import Image, Lane, Task
 
 
@@ -28,6 +31,8 @@ class Request(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane = "batch"  # lines of earlier versions have none
 
 
+_LINE_LIMIT_BYTES = 1 << 20
+_PAUSE_SECONDS = 0.1
 _DECODER = msgspec.json.Decoder(Request)
 
 
@@ -80,14 +85,27 @@ class Ledger:
 
 
 def read(file: Path) -> Iterator[Request]:
-    """The requests in a ledger, without lines that were cut off or damaged; none where there is no file."""
-    try:
-        with file.open("rb") as lines:
-            for line in lines:
-                with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
-                    request = _DECODER.decode(line)
-                    if request.id > 0:
-                        yield request
-    except OSError as error:
-        if error.errno not in (errno.ENOENT, errno.EIO):  # from a sector that cannot be read on, nothing is known
-            raise
+    """The requests in a ledger, without lines that were cut off or damaged; none where there is no file.
+
+    A sector that cannot be read is tried again, from the beginning: then requests come twice.
+    """
+    for _ in range(failures.READ_ATTEMPTS):
+        try:
+            yield from _requests(file)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            return
+
+
+def _requests(file: Path) -> Iterator[Request]:
+    with file.open("rb") as lines:
+        while line := lines.readline(_LINE_LIMIT_BYTES):
+            with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                request = _DECODER.decode(line)
+                if 0 < request.id <= LARGEST_ID:
+                    yield request

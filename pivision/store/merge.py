@@ -2,14 +2,14 @@
 
 import collections
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 import apsw
 
 from pivision.errors import ImageLost
-from pivision.store import queries, salvage, schema
+from pivision.store import plausibility, queries, salvage, schema
 from pivision.store.ledger import Request
 from pivision.store.rows import Row, now
 from pivision.store.salvage import Source
@@ -84,14 +84,22 @@ class Merge:
                 self._take({"id": request.id, "state": "queued", "attempt": 0, **_columns(request)}, "ledger")
 
     def finish(self, last_id: int, newest_change: int, clock: dict[str, object] | None) -> None:
-        """Bring ids, changes and clock to where they were, and put back into the queue what was at work."""
+        """Bring ids, changes and clock to where they were."""
         self._run("set_last_id", last_id=last_id)
         self._run("renumber_changes", newest_change=newest_change)
         self._run("forget_changes")
-        if clock is not None:
-            with contextlib.suppress(apsw.ConstraintError):  # damaged
-                self._run("set_clock", **clock)
+        if clock is not None and plausibility.is_clock(clock):  # else damaged
+            self._run("set_clock", **clock)
+
+    def requeue_running(self) -> None:
+        """Put back into the queue what was at work."""
         self._run("requeue_running")
+
+    def correct_sizes(self, sizes: Mapping[str, int]) -> None:
+        """Let each task say the true size of its image, where that is there."""
+        for sha256, size_bytes in self._run("sizes"):
+            if (true_bytes := sizes.get(sha256)) not in (None, 0, size_bytes):
+                self._run("correct_size", sha256=sha256, size_bytes=true_bytes)
 
     def quarantine_without_image(self, images: set[str]) -> int:
         """Set aside what waits for a worker and has no picture any more; return how many these are."""
@@ -115,6 +123,9 @@ class Merge:
             self._refused.discard(values["id"])
             return
         if self._run("has", id=values["id"])[0][0]:
+            return
+        if not plausibility.is_row(values):
+            self._refused.add(values["id"])
             return
         for attempt in (values, {**values, "idempotency_key": None}):  # a key may have been used anew since
             with contextlib.suppress(apsw.ConstraintError):

@@ -63,13 +63,13 @@ class Recovery:
         """
         with failures.of_the_disk():
             unfinished = self._unfinished()
-            if unfinished and self._file.exists() and (unfinished / _REPORT).exists():
+            if unfinished and program.is_there(self._file) and program.is_there(unfinished / _REPORT):
                 self._finish(unfinished)
-            if not self._file.exists():
+            if not program.is_there(self._file):
                 return "the database was missing" if self._has_traces() else None
             if (fault := soundness.fault(self._file)) is not None:
                 return fault
-            if self._rescued.exists():
+            if program.is_there(self._rescued):
                 return "the database was deleted or replaced while it was in use"
             return self._what_it_lacks()
 
@@ -94,7 +94,7 @@ class Recovery:
 
     def _has_traces(self) -> bool:
         traces = (backup.folder(self._data_dir), self._damaged_dir, ledger.Ledger(self._data_dir).file, self._rescued)
-        return any(trace.exists() for trace in (*traces, *self._beside()))
+        return any(program.is_there(trace) for trace in (*traces, *self._beside()))
 
     def _what_it_lacks(self) -> str | None:
         """A file that is sound and older than what was acknowledged has lost its -wal."""
@@ -108,7 +108,7 @@ class Recovery:
         sources = [
             salvage.source(name, file)
             for name, file in (("rescue", self._rescued), ("database", old))
-            if file.is_file() and file.stat().st_size
+            if program.is_there(file) and file.is_file() and file.stat().st_size
         ]
         copy = backup.newest_sound(backup.folder(self._data_dir))
         if copy:
@@ -116,10 +116,7 @@ class Recovery:
         sources.sort(key=_age, reverse=True)
         self._progress()
         requests = {
-            request.id: request
-            for file in backup.ledgers_since(self._data_dir, copy)
-            for request in ledger.read(file)
-            if request.id <= salvage.LARGEST_ID
+            request.id: request for file in backup.ledgers_since(self._data_dir, copy) for request in ledger.read(file)
         }
         last_id = max([0, *requests, *(salvage.last_id(source.file) for source in sources)])
         newest_change = max((salvage.newest_change(source.file) for source in sources), default=0)
@@ -130,6 +127,7 @@ class Recovery:
             merged.take_requests(requests.values())
             believed = [source for source in sources if source.is_sound] or sources
             merged.finish(last_id, newest_change, salvage.clock(believed[0].file) if believed else None)
+            merged.requeue_running()
             return Report(
                 at=now(),
                 cause=cause,
@@ -150,7 +148,7 @@ class Recovery:
     def _beside(self) -> list[Path]:
         """What SQLite keeps beside the database. A new database must never meet an old -wal."""
         names = (self._file.name + suffix for suffix in ("-wal", "-shm", "-journal"))
-        return [file for name in names if (file := self._data_dir / name).exists()]
+        return [file for name in names if program.is_there(file := self._data_dir / name)]
 
     def _folders(self) -> list[Path]:
         """The newest first."""
@@ -159,7 +157,7 @@ class Recovery:
 
     def _unfinished(self) -> Path | None:
         for folder in self._folders()[:1]:
-            if (folder / _UNFINISHED).exists() or not any(folder.iterdir()):
+            if program.is_there(folder / _UNFINISHED) or not any(folder.iterdir()):
                 return folder
         return None
 
@@ -175,8 +173,10 @@ class Recovery:
     def _move_aside(self, folder: Path) -> None:
         """The database first: as long as it is in its place, nothing of it has been moved."""
         for file in (self._file, *self._beside()):
-            if file.exists():
-                is_taken = (folder / file.name).exists()  # by an earlier attempt; somebody has put another one here
+            if program.is_there(file):
+                is_taken = program.is_there(
+                    folder / file.name
+                )  # by an earlier attempt; somebody has put another one here
                 file.rename(folder / (f"{file.name}.{os.getpid()}" if is_taken else file.name))
         program.fsync_folder(folder)
         program.fsync_folder(self._data_dir)

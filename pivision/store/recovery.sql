@@ -11,6 +11,10 @@ COMMIT;
 -- By the key itself: an index may be what is damaged. The condition holds for each task, and in no other table.
 SELECT * FROM task NOT INDEXED WHERE id > :id AND length(image_sha256) = 64 ORDER BY id LIMIT :limit;
 
+-- name: ids_after
+-- Without the texts, one of which cannot be read.
+SELECT id FROM task NOT INDEXED WHERE id > :id ORDER BY id LIMIT :limit;
+
 -- name: row
 SELECT * FROM task WHERE id = :id AND length(image_sha256) = 64;
 
@@ -75,6 +79,17 @@ SELECT id, image_sha256 FROM task WHERE state = 'queued' ORDER BY id;
 UPDATE task SET state = 'quarantined', error_code = :code, error_detail = :detail, finished_at = :now,
     finished_running_seconds = (SELECT running_seconds FROM appliance_clock)
 WHERE id = :id;
+
+-- name: beyond
+-- Ids that no PiVision gives: rows that are not even looked for.
+SELECT count(*) FROM task WHERE id < 1 OR id > :largest_id;
+
+-- name: sizes
+SELECT DISTINCT image_sha256, image_size_bytes FROM task;
+
+-- name: correct_size
+-- The file knows how long it is.
+UPDATE task SET image_size_bytes = :size_bytes WHERE image_sha256 = :sha256;
 
 -- name: images
 -- The pictures of the tasks, and what was drawn on them.

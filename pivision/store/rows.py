@@ -10,6 +10,9 @@ from pivision.task import Image, NewTask, State, Task, TaskError
 
 Row = dict[str, Any]
 
+LARGEST_ID = 1 << 52
+"""What says more, in a damaged file or one from elsewhere, is no id: so far the table's own check goes."""
+
 
 class End(NamedTuple):
     """How a task has ended, for those who count."""

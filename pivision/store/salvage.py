@@ -2,7 +2,7 @@
 
 import contextlib
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -10,14 +10,13 @@ import apsw
 import msgspec
 
 from pivision.errors import DatabaseUnusable
-from pivision.store import failures, fingerprint, queries, rows, soundness
+from pivision.store import failures, fingerprint, queries, rows, schema, soundness
 from pivision.store.fingerprint import Fingerprint
-
-LARGEST_ID = 1 << 53
-"""What a damaged page says beyond this is no id."""
 
 _QUERIES = queries.load("recovery.sql")
 _CHUNK_ROWS = 64
+_ROW_LIMIT_BYTES = 16 << 20  # a row that is longer cannot be read: no result of ours is
+_BLIND_IDS = 1_000_000  # looked for one by one behind a damaged page, before there is nothing behind it
 _GUESSED_IDS = 100_000  # where nothing tells how many there were
 _PASSING = (
     apsw.BusyError,
@@ -49,7 +48,8 @@ def source(name: str, file: Path) -> Source:
 
 def opened(file: Path) -> apsw.Connection:
     """Open a file that nobody else has open, with its -wal, to read it; closing it does not write the -wal back."""
-    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = schema.distrusted(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE))
+    connection.limit(apsw.SQLITE_LIMIT_LENGTH, _ROW_LIMIT_BYTES)
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
@@ -61,8 +61,8 @@ def all_rows(file: Path, known_ids: int, unreadable: set[int]) -> Iterator[rows.
     """
     with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
         connection.row_trace = rows.as_dict
-        limit, after = max(known_ids, last_id(file)) or _GUESSED_IDS, 0
-        while after < limit:
+        limit, after, blind = max(known_ids, last_id(file)) or _GUESSED_IDS, 0, 0
+        while after < limit and blind < _BLIND_IDS:
             chunk: list[rows.Row] = []
             try:
                 chunk = list(connection.execute(_QUERIES["rows_after"], {"id": after, "limit": _CHUNK_ROWS}))
@@ -75,11 +75,12 @@ def all_rows(file: Path, known_ids: int, unreadable: set[int]) -> Iterator[rows.
             if is_whole and not chunk:
                 return
             if is_whole:
-                after = chunk[-1]["id"]
+                after, blind = chunk[-1]["id"], 0
             else:
-                behind = min(after + _CHUNK_ROWS, limit)
-                chunk = _one_by_one(connection, range(after + 1, behind + 1), unreadable)
-                after = behind
+                ids = _ids_after(connection, after, limit)
+                chunk = _one_by_one(connection, ids, unreadable)
+                blind = 0 if chunk else blind + len(ids)
+                after = ids[-1]
             yield from chunk
 
 
@@ -89,9 +90,19 @@ def last_id(file: Path) -> int:
     for query in ("last_id", "largest_id"):
         with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
             ((found,),) = connection.execute(_QUERIES[query]).fetchall()
-            if isinstance(found, int) and largest < found <= LARGEST_ID:
+            if isinstance(found, int) and largest < found <= rows.LARGEST_ID:
                 largest = found
     return largest
+
+
+def count_beyond(file: Path) -> int:
+    """How many rows have an id that no PiVision gives."""
+    found = 0
+    with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
+        ((count,),) = connection.execute(_QUERIES["beyond"], {"largest_id": rows.LARGEST_ID}).fetchall()
+        if isinstance(count, int):
+            found = count
+    return found
 
 
 def newest_change(file: Path) -> int:
@@ -99,7 +110,7 @@ def newest_change(file: Path) -> int:
     newest = 0
     with _whatever_is_damaged(), contextlib.closing(opened(file)) as connection:
         ((found,),) = connection.execute(_QUERIES["newest_change"]).fetchall()
-        if isinstance(found, int) and 0 < found <= LARGEST_ID:
+        if isinstance(found, int) and 0 < found <= rows.LARGEST_ID:
             newest = found
     return newest
 
@@ -128,7 +139,16 @@ def row(connection: apsw.Connection, task_id: int) -> rows.Row | None:
     return found
 
 
-def _one_by_one(connection: apsw.Connection, ids: range, unreadable: set[int]) -> list[rows.Row]:
+def _ids_after(connection: apsw.Connection, after: int, limit: int) -> Sequence[int]:
+    """The next ids that have a row, where at least that can be read; else the next ones, with a row or not."""
+    with contextlib.suppress(apsw.Error):
+        found = [row["id"] for row in connection.execute(_QUERIES["ids_after"], {"id": after, "limit": _CHUNK_ROWS})]
+        if found and _is_ascending([after, *found], limit):
+            return found
+    return range(after + 1, min(after + _CHUNK_ROWS, limit) + 1)
+
+
+def _one_by_one(connection: apsw.Connection, ids: Sequence[int], unreadable: set[int]) -> list[rows.Row]:
     found = []
     for task_id in ids:
         for attempt in range(1, failures.READ_ATTEMPTS + 1):

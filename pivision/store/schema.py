@@ -19,7 +19,7 @@ def prepare(file: Path, timeout_seconds: float) -> None:
 
     Raises DatabaseUnusable for a file that is not ours, zero bytes included: PiVision never adopts one.
     """
-    if not file.exists():
+    if not program.is_there(file):
         _create(file)
     with contextlib.closing(connect(file, timeout_seconds)) as connection:
         if connection.pragma("application_id") != APPLICATION_ID:
@@ -37,6 +37,18 @@ def connect(file: Path, timeout_seconds: float) -> apsw.Connection:
     except BaseException:  # of a damaged file: its -wal and -shm are not to stay for as long as the error is kept
         connection.close()
         raise
+    return connection
+
+
+def distrusted(connection: apsw.Connection) -> apsw.Connection:
+    """Let nothing that stands in the file run: no trigger, no view, no function that could reach outside of it."""
+    for option, value in (
+        (apsw.SQLITE_DBCONFIG_DEFENSIVE, 1),
+        (apsw.SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0),
+        (apsw.SQLITE_DBCONFIG_ENABLE_TRIGGER, 0),
+        (apsw.SQLITE_DBCONFIG_ENABLE_VIEW, 0),
+    ):
+        connection.config(option, value)
     return connection
 
 

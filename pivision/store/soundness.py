@@ -53,14 +53,14 @@ def fault_of(connection: apsw.Connection, file: Path) -> str | None:
     version = connection.pragma("user_version")
     try:
         ((problem,),) = connection.execute("PRAGMA integrity_check(1)").fetchall()
-        objects = _objects(connection)
+        found = objects(connection)
     except (apsw.SQLError, UnicodeDecodeError) as error:  # by what stands in the schema: in a name, or no text at all
         return f"it is damaged: its schema cannot be read: {error}"
     if problem != "ok":
         return f"it is damaged: {problem}"
-    if objects == schema_objects(version):
+    if found == schema_objects(version):
         return None
-    if version > schema.newest() and objects != schema_objects(schema.newest()):
+    if version > schema.newest() and found != schema_objects(schema.newest()):
         raise DatabaseUnusable(f"{file} was made by a newer PiVision (schema {version}, known: {schema.newest()})")
     return f"it is damaged: its tables are not those of schema {version}"
 
@@ -70,16 +70,17 @@ def schema_objects(version: int) -> set[tuple[str, str]]:
     with contextlib.closing(apsw.Connection(":memory:")) as connection:
         if 0 < version <= schema.newest():
             schema.apply(connection, 0, version)
-        return _objects(connection)
+        return objects(connection)
 
 
-def _objects(connection: apsw.Connection) -> set[tuple[str, str]]:
+def objects(connection: apsw.Connection) -> set[tuple[str, str]]:
+    """The tables, indexes and triggers of an open database."""
     return set(connection.execute("SELECT name, sql FROM sqlite_schema WHERE sql IS NOT NULL"))
 
 
 def _opened(file: Path) -> apsw.Connection:
     """With its -wal, which is not written back when it is closed: this is a look and no more."""
-    connection = apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE)
+    connection = schema.distrusted(apsw.Connection(str(file), flags=apsw.SQLITE_OPEN_READWRITE))
     connection.config(apsw.SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1)
     return connection
 
