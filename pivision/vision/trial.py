@@ -18,7 +18,7 @@ import numpy as np
 
 import pivision
 from pivision.errors import ModelMissing, ModelUnusable, OutOfMemory
-from pivision.models import Installed, Models
+from pivision.models import TRIAL_SECONDS, Installed, Models
 from pivision.operations.faces import FacesParams
 from pivision.operations.objects import ObjectsParams
 from pivision.vision import faces, objects
@@ -63,7 +63,7 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
     command = [sys.executable, "-m", "pivision.vision.trial", str(folder.absolute()), name]
     try:
         ended = subprocess.run(command, cwd=_ROOT, capture_output=True, timeout=timeout_seconds, check=False)
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, PermissionError):  # a worker may end no other process; this one ends itself
         return f"it took longer than {timeout_seconds:g} s"
     if ended.returncode < 0:
         return f"it ended the process that tried it, by {signal.Signals(-ended.returncode).name}"
@@ -78,6 +78,7 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
 def main() -> None:
     """`python -m pivision.vision.trial FOLDER NAME`."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # a file that blocks OpenCV would outlive the worker
+    signal.setitimer(signal.ITIMER_REAL, TRIAL_SECONDS)  # SIGALRM ends this process, even in C
     models, name = Models(Path(sys.argv[1])), sys.argv[2]
     model = next((model for model in models.known() if model.name == name), None)
     if model is None:
