@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from pivision import heartbeat
 from pivision.errors import InvalidParameter, ModelMissing, ModelUnusable
 from pivision.models import INSTALL, Installed, Models
 from pivision.operations import OperationCall
@@ -14,7 +15,7 @@ from pivision.operations.faces import FacesParams
 from pivision.operations.objects import ObjectsParams
 from pivision.operations.people import PeopleParams
 
-_FILE = "abilities.json"
+_FILE = Path(heartbeat.FOLDER, "abilities.json")
 
 
 class Abilities(msgspec.Struct, frozen=True):
@@ -28,7 +29,8 @@ class Abilities(msgspec.Struct, frozen=True):
 
 def publish(run_dir: Path, abilities: Abilities) -> None:
     """Tell the server. Several workers may do so at once, so each writes a file of its own first."""
-    new = run_dir / f"{_FILE}.{os.getpid()}"
+    new = run_dir / _FILE.with_suffix(f".{os.getpid()}")
+    new.parent.mkdir(mode=0o700, exist_ok=True)
     new.write_bytes(msgspec.json.encode(abilities))
     new.replace(run_dir / _FILE)
 

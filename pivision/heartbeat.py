@@ -19,6 +19,9 @@ IDLE_PROMISE_SECONDS = 15.0
 MARGIN_SECONDS = 5.0
 """Between a task's deadline, at which the kernel ends the worker, and the time at which somebody else must."""
 
+FOLDER = "workers"
+"""The part of the run folder that a worker may write: not the secrets' copy, nor what supervisord has there."""
+
 _SIGN_BYTES = 256  # more than any sign has: each covers the one before it
 
 
@@ -68,7 +71,7 @@ def _start_ticks(pid: int) -> int:
 
 def path(run_dir: Path, worker: int) -> Path:
     """Where worker number `worker` leaves its sign."""
-    return run_dir / f"worker-{worker}.json"
+    return run_dir / FOLDER / f"worker-{worker}.json"
 
 
 def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_seconds: float | None = None) -> None:
@@ -81,8 +84,13 @@ def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_second
     deadline = None if deadline_seconds is None else now + deadline_seconds
     due = now + IDLE_PROMISE_SECONDS if deadline is None else deadline + MARGIN_SECONDS
     sign = json.dumps(Heartbeat(os.getpid(), boot_id(), due, task_id, deadline)._asdict()).encode()
+    place = path(run_dir, worker)
     with contextlib.suppress(OSError):
-        file = os.open(path(run_dir, worker), os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except FileNotFoundError:
+            place.parent.mkdir(mode=0o700)
+            file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             os.pwrite(file, sign.ljust(_SIGN_BYTES), 0)  # in place: a rename costs a disk half a millisecond
         finally:

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from pivision import config
+from pivision import config, heartbeat
 from pivision.errors import DatabaseRecovering, PiVisionError
 from pivision.images import Images
 from pivision.store import Store
@@ -32,7 +32,7 @@ def until_open(
     `obstacle` is told after each attempt what stands in the way; each new one is one line in the log. `progress` is
     called when a check begins, and again and again during a recovery.
     """
-    gate = Gate(settings.database, settings.run_dir, settings.database_timeout_seconds)
+    gate = Gate(settings.database, settings.run_dir / heartbeat.FOLDER, settings.database_timeout_seconds)
     began, said = time.monotonic(), ""
     while True:
         try:

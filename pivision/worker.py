@@ -15,7 +15,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from pivision import config, doorbell, heartbeat, memory, program, worker_lock
+from pivision import config, doorbell, heartbeat, memory, program, worker_lock, worker_sandbox
 from pivision.errors import (
     DatabaseBusy,
     DatabaseUnusable,
@@ -51,14 +51,18 @@ class Worker:
         self._number = number
         self._settings = settings
         self._log = program.begin(f"worker-{number}")
-        program.make_private_folder(settings.run_dir)
-        self._lock = worker_lock.hold(settings.run_dir, number)
+        self._locks_dir = settings.run_dir / heartbeat.FOLDER
+        program.make_private_folder(self._locks_dir)
+        self._lock = worker_lock.hold(self._locks_dir, number)
         self._bell = doorbell.Doorbell(doorbell.worker_bell(settings.run_dir, number))
         self._gate, self._store, self._images = until_open(settings, self._promise_to_open, self._promise_to_open)
         self._retention = Retention(self._store, self._images, settings.max_age_days, settings.images_max_bytes)
         self._backups = Backups(
             settings.data_dir, settings.backups_kept, settings.backup_hours * 3600, settings.disk_reserve_bytes
         )
+        self._store.fingerprint()  # so that all files of the database are there
+        # Before any thread, so that all are restricted
+        self._is_out_of_reach = worker_sandbox.enter(settings)
         self._work = Work(settings, self._store, self._images)
         self._beside = [_Beside(lambda: self._backups.step(self._store)), _Beside(self._work.try_models)]
         self._housekeeping_due = time.monotonic()
@@ -80,6 +84,9 @@ class Worker:
                 if self._number == 1:
                     self._retention.keep_quota()
                 if self._task is None:
+                    if self._is_out_of_reach():
+                        self._log.info("the models lie elsewhere now: this worker is started again, to read them")
+                        break
                     self._keep_house()
                     self._task = self._store.claim(self._number)
                     if self._task is not None:
@@ -171,7 +178,7 @@ class Worker:
         for task in self._store.running():
             if task.worker == self._number:
                 self._put_back(task)
-            elif task.worker is not None and (lock := worker_lock.try_hold(self._settings.run_dir, task.worker)):
+            elif task.worker is not None and (lock := worker_lock.try_hold(self._locks_dir, task.worker)):
                 self._put_back(task)
                 os.close(lock)
 

@@ -59,6 +59,7 @@ CHECKS: tuple[Check, ...] = (
     machine.power,
     machine.temperature,
     machine.userland,
+    machine.worker_sandbox,
 )
 
 

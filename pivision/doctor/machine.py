@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from pivision import landlock, seccomp
 from pivision.doctor import unit_file
 from pivision.doctor.finding import Findings, failure, ok, warning
 from pivision.doctor.site import Site, output
@@ -109,6 +110,26 @@ def userland(site: Site) -> Findings:
         yield warning("32 bit: pip has no OpenCV here, apt's is old", "write the 64-bit Raspberry Pi OS to the SD card")
     else:
         yield ok("64 bit")
+
+
+def worker_sandbox(site: Site) -> Findings:
+    """Whether the kernel lets workers give up what they do not need before they decode what strangers send."""
+    if site.root != Path("/"):
+        return  # of a system that does not run, nobody knows the kernel
+    version = landlock.abi()
+    missing = [
+        *(
+            ["Landlock" if not version else f"Landlock since Linux 5.19 (ABI {version})"]
+            if version < landlock.LEAST_ABI
+            else []
+        ),
+        *([] if seccomp.is_supported() else ["seccomp filters"]),
+    ]
+    if missing:
+        remedy = "a kernel with CONFIG_SECURITY_LANDLOCK, and landlock in the list that lsm= of its command line gives"
+        yield warning(f"no {' and no '.join(missing)}: a hostile image could do more; docs/sandbox.md", remedy)
+    else:
+        yield ok(f"Landlock {version} and seccomp")
 
 
 def _voltage_alarms(root: Path) -> Iterator[bool]:

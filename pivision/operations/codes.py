@@ -25,11 +25,12 @@ class CodesParams(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Code(msgspec.Struct, frozen=True):
     """One code that was read."""
 
-    text: str
+    text: str  # as the code holds it: a group separator of GS1 is U+001D
     bytes: bytes  # what the code holds, before it was taken for text; base64 in JSON
     format: str  # as zxing-cpp names it, for example QRCode or EAN13
     corners: Corners
     orientation_degrees: int  # how far the code is turned clockwise, -180 to 180
+    printed: str = ""  # as people read it: "(01)04012345678901(10)A1", control characters by name, as <GS>
 
 
 class CodesResult(msgspec.Struct, frozen=True):

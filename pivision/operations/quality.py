@@ -30,5 +30,5 @@ class QualityResult(msgspec.Struct, frozen=True):
     brightness: Fraction  # mean grey level
     contrast: Fraction  # standard deviation of the grey levels, 1 is half black and half white
     exposure: Exposure
-    is_covered: bool  # hardly anything to be seen anywhere: a cap, a hand or a web before the lens
+    is_covered: bool  # a cap or a hand before the lens; not a clear sky, snow, or a night with a light in it
     is_frozen: bool | None  # the same picture again, which no camera takes; null without one before from this source

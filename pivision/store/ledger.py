@@ -6,8 +6,10 @@ database that is damaged, or whose -wal is gone: with the newest backup it tells
 
 import contextlib
 import errno
+import fcntl
 import logging
 import os
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -63,6 +65,7 @@ class Ledger:
         try:
             descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             try:
+                fcntl.flock(descriptor, fcntl.LOCK_SH)  # let go of when it is closed
                 os.write(descriptor, b"\n" + line)
             finally:
                 os.close(descriptor)
@@ -79,9 +82,19 @@ class Ledger:
         return 0
 
     def rotate(self, to: Path) -> None:
-        """Begin a new one; the present one, if there is one, is `to` from now on."""
-        with contextlib.suppress(FileNotFoundError):
-            self.file.rename(to)
+        """Begin a new one; what is in the present one, if there is one, is in `to` from now on.
+
+        Copied and emptied, not renamed: a worker may write this file and not the folder, in which the secrets lie. What
+        is appended meanwhile is little, and copied under a lock. A process that dies in between leaves lines in both.
+        """
+        with contextlib.suppress(FileNotFoundError), self.file.open("r+b") as lines, to.open("wb") as copy:
+            shutil.copyfileobj(lines, copy)
+            copy.flush()
+            os.fsync(copy.fileno())
+            fcntl.flock(lines, fcntl.LOCK_EX)
+            shutil.copyfileobj(lines, copy)
+            copy.flush()
+            lines.truncate(0)
 
 
 def read(file: Path) -> Iterator[Request]:

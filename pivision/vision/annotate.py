@@ -151,7 +151,7 @@ def _scored(label: str, score: float | None) -> str:
 
 
 def _codes(result: CodesResult) -> Iterator[Mark]:
-    return (Mark(code.corners, f"{code.format} {code.text}") for code in result.codes)
+    return (Mark(code.corners, f"{code.format} {code.printed or code.text}") for code in result.codes)
 
 
 def _faces(result: FacesResult) -> Iterator[Mark]:

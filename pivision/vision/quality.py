@@ -17,6 +17,12 @@ _CELLS_ACROSS, _CELLS_DOWN, _CELL_SIDE = 8, 6, 4
 _STRUCTURE_LEVELS = 1.5
 _STRUCTURED_PART = 0.1
 
+# An open view without structure. Drawn caps, hands and vignettes have mean levels up to 150.
+_OPEN_LEVEL = 165  # mean: what is brighter hides no light
+_SKY_LEVELS, _SKY_LEVEL = 20, 50  # so much more blue than red, and no night
+_NIGHT_LEVEL = 50
+_LIGHT_LEVELS = 40  # over the dark around it; noise with a deviation of 10 levels comes to 20
+
 # A frozen picture. The digits of a burned-in clock and what JPEG spreads around them may change.
 _CLOCK_PART = 0.02
 _TELLING_PART = 0.05
@@ -42,7 +48,7 @@ def measure_quality(frame: Frame, params: QualityParams, previous: Frame | None 
             underexposed=min(1.0, float(histogram[: params.shadow_level + 1].sum())),
             overexposed=min(1.0, float(histogram[params.highlight_level :].sum())),
         ),
-        is_covered=_is_covered(grey),
+        is_covered=_is_covered(frame, grey),
         is_frozen=None
         if previous is None or previous.shape != frame.shape
         else _is_frozen(grey, grey_within(previous, _MEASURED_SIDE_PX)),
@@ -56,8 +62,8 @@ def _exposure(underexposed: float, overexposed: float) -> Exposure:
     return Exposure(underexposed, overexposed, "dark" if dark else "bright" if bright else "good")
 
 
-def _is_covered(grey: Grey) -> bool:
-    """Whether hardly any part of the picture has a structure.
+def _is_covered(frame: Frame, grey: Grey) -> bool:
+    """Whether something near hides the view: hardly any part of the picture has a structure, and it is no open view.
 
     The picture is averaged to 32 x 24 pixels, which leaves little of the noise, in 8 x 6 cells. A cell has structure
     when its pixels deviate from a plane, which takes up vignettes and light from one side, by more than 1.5 levels; the
@@ -65,10 +71,17 @@ def _is_covered(grey: Grey) -> bool:
     usual one for a covered camera; see Lee, Lee and Lim, "Unified camera tamper detection based on edge and object
     information", Sensors 15 (2015).)
 
-    Limits: a cloudless sky or a white wall that fills the picture counts as covered, and so does a night with up to
-    four small lights: in one picture they look the same. A web or a leaf that leaves a tenth of the view sharp does not
-    count. Strong noise (a deviation of 10 levels) in pictures of 160 pixels and less looks like structure.
+    What looks as even and is no cover: snow, fog and clouds are bright, for they hide no light; a clear sky is blue; a
+    night has a light somewhere else than where clocks are burned in, at the upper and the lower edge.
+
+    Limits: a white paper close to the lens counts as snow, and a night without a single light as a cap: in one picture
+    they look the same. A web or a leaf that leaves a tenth of the view sharp does not count. Strong noise (a deviation
+    of 10 levels) in pictures of 160 pixels and less looks like structure.
     """
+    blue, _green, red, _ = cv2.mean(frame)
+    brightness = float(grey.mean())
+    if brightness > _OPEN_LEVEL or (blue - red > _SKY_LEVELS and brightness > _SKY_LEVEL):
+        return False
     size = (_CELLS_ACROSS * _CELL_SIDE, _CELLS_DOWN * _CELL_SIDE)
     small = cv2.resize(grey.astype(np.float32), size, interpolation=cv2.INTER_AREA)  # uint8 would round structure away
     cells = small.reshape(_CELLS_DOWN, _CELL_SIDE, _CELLS_ACROSS, _CELL_SIDE).swapaxes(1, 2)
@@ -77,7 +90,19 @@ def _is_covered(grey: Grey) -> bool:
     energy = (cells**2).sum(axis=(2, 3)) - cells.sum(axis=(2, 3)) ** 2 / _CELL_SIDE**2
     for slope in (ramp[:, np.newaxis], ramp[np.newaxis, :]):
         energy -= (cells * slope).sum(axis=(2, 3)) ** 2
-    return float((energy > (_STRUCTURE_LEVELS * _CELL_SIDE) ** 2).mean()) < _STRUCTURED_PART
+    is_even = float((energy > (_STRUCTURE_LEVELS * _CELL_SIDE) ** 2).mean()) < _STRUCTURED_PART
+    return is_even and not _has_light(grey)
+
+
+def _has_light(grey: Grey) -> bool:
+    """Whether a small light stands out, away from the upper and the lower edge, of a picture that is dark around it."""
+    edge_px = grey.shape[0] // _CELLS_DOWN
+    inner = grey[edge_px : grey.shape[0] - edge_px]
+    if not inner.size or float(np.median(inner)) > _NIGHT_LEVEL:
+        return False
+    spots = cv2.blur(inner, (3, 3))  # the mean of nine pixels: a third of the noise is left
+    around = cv2.blur(inner, (2 * edge_px + 1, 2 * edge_px + 1))  # so that light that leaks in is none
+    return bool(cv2.subtract(spots, around).max() > _LIGHT_LEVELS)
 
 
 def _is_frozen(grey: Grey, before: Grey) -> bool:

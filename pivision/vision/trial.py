@@ -19,7 +19,7 @@ import numpy as np
 import pivision
 from pivision import program
 from pivision.errors import ModelMissing, ModelUnusable, OutOfMemory
-from pivision.models import Installed, Models
+from pivision.models import TRIAL_SECONDS, Installed, Models
 from pivision.operations.faces import FacesParams
 from pivision.operations.objects import ObjectsParams
 from pivision.vision import faces, objects
@@ -66,7 +66,7 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
         ended = subprocess.run(
             command, cwd=_ROOT, env=environment, capture_output=True, timeout=timeout_seconds, check=False
         )
-    except subprocess.TimeoutExpired:
+    except (subprocess.TimeoutExpired, PermissionError):  # a worker may end no other process; this one ends itself
         return f"it took longer than {timeout_seconds:g} s"
     if ended.returncode < 0:
         return f"it ended the process that tried it, by {signal.Signals(-ended.returncode).name}"
@@ -81,6 +81,7 @@ def _verdict(folder: Path, name: str, timeout_seconds: float) -> str | None:
 def main() -> None:
     """`python -m pivision.vision.trial FOLDER NAME`."""
     program.end_with_parent()  # a file that blocks OpenCV would outlive the worker
+    signal.setitimer(signal.ITIMER_REAL, TRIAL_SECONDS)  # SIGALRM ends this process, even in C
     models, name = Models(Path(sys.argv[1])), sys.argv[2]
     model = next((model for model in models.known() if model.name == name), None)
     if model is None:

@@ -13,7 +13,7 @@ const corners = (box) => [
 const percent = (score) => (score === null || score === undefined ? "" : ` ${Math.round(score * 100)} %`);
 
 const FOUND = {
-  codes: (result) => result.codes.map((code) => ({ points: code.corners, label: code.text, note: code.format })),
+  codes: (result) => result.codes.map((code) => ({ points: code.corners, label: code.printed ?? code.text, note: code.format })),
   faces: (result) =>
     result.faces.map((face) => ({
       points: corners(face.box),

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from pivision import landlock, seccomp
 from pivision.doctor import machine
 from pivision.doctor.finding import Finding, Findings
 from pivision.doctor.site import Site
@@ -144,3 +145,24 @@ def test_this_machine_can_be_examined() -> None:
     for check in (machine.journal, machine.clock, machine.memory_cgroup, machine.power, machine.temperature):
         assert only(check(Site())).seen
     assert only(machine.userland(Site())).seen == "64 bit"
+
+
+def test_the_workers_sandbox_is_as_this_kernel_has_it() -> None:
+    found = only(machine.worker_sandbox(Site()))
+    assert (found.state == "ok") == (landlock.abi() >= landlock.LEAST_ABI and seccomp.is_supported())
+
+
+@pytest.mark.parametrize(
+    ("abi", "has_seccomp", "says"), [(0, True, "no Landlock:"), (1, True, "5.19"), (7, False, "seccomp")]
+)
+def test_what_a_kernel_lacks_is_said(monkeypatch: pytest.MonkeyPatch, abi: int, has_seccomp: bool, says: str) -> None:
+    monkeypatch.setattr(landlock, "abi", lambda: abi)
+    monkeypatch.setattr(seccomp, "is_supported", lambda: has_seccomp)
+    found = only(machine.worker_sandbox(Site()))
+    assert found.state == "warning"
+    assert says in found.seen
+    assert found.remedy
+
+
+def test_the_kernel_of_a_system_that_does_not_run_is_not_judged(tmp_path: Path) -> None:
+    assert list(machine.worker_sandbox(Site(root=tmp_path))) == []

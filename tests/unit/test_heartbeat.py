@@ -56,6 +56,7 @@ def test_how_a_sign_is_judged(
 
 @pytest.mark.parametrize("content", [b"", b"{", b"[]", b"null", b"5", b'{"pid": 1}', b"\xff", b'{"pid":1,"x":2}'])
 def test_whatever_else_stands_there_is_no_sign(tmp_path: Path, content: bytes) -> None:
+    heartbeat.path(tmp_path, 1).parent.mkdir()
     heartbeat.path(tmp_path, 1).write_bytes(content)
     assert heartbeat.read(tmp_path, 1) is None
 

@@ -365,8 +365,9 @@ def test_what_a_worker_tells_is_what_the_server_reads(folder: Path) -> None:
     assert abilities.published(folder) is None
     abilities.publish(folder, OPENCV_4)
     assert abilities.published(folder) == OPENCV_4
-    assert [path.name for path in folder.iterdir()] == ["abilities.json"]
-    (folder / "abilities.json").write_bytes(b'{"opencv": "5')
+    told = folder / "workers" / "abilities.json"
+    assert list(told.parent.iterdir()) == [told]
+    told.write_bytes(b'{"opencv": "5')
     assert abilities.published(folder) is None
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import cv2
+import msgspec
 import numpy as np
 import pytest
 import qrcode
@@ -234,3 +235,41 @@ def test_corners_and_orientation_of_a_code_at_any_angle(degrees: int) -> None:
     assert_corners(code, [(x + 0.5, y + 0.5) for x, y in places])
     assert abs((code.orientation_degrees - degrees + 180) % 360 - 180) <= 3
     assert -180 <= code.orientation_degrees <= 180
+
+
+def on_paper(symbol: object) -> frame.Frame:
+    """A symbol as zxing-cpp draws it, with a margin, as a BGR frame."""
+    grey = cv2.copyMakeBorder(np.asarray(symbol), 40, 40, 40, 40, cv2.BORDER_CONSTANT, value=255)
+    return np.asarray(cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR), np.uint8)
+
+
+def test_a_group_separator_is_one_character_and_its_name_is_another_text() -> None:
+    texts = ("DAKOTA\x1d62A", "DAKOTA<GS>62A")
+    found = []
+    for text in texts:
+        drawn = zxingcpp.create_barcode(text, zxingcpp.BarcodeFormat.DataMatrix).to_image(scale=5)
+        (code,) = read_codes(on_paper(drawn), CodesParams()).codes
+        found.append((code.text, code.printed, code.bytes))
+    assert found == [(text, "DAKOTA<GS>62A", text.encode()) for text in texts]
+
+
+@pytest.mark.parametrize(("name", "content"), [("EAN13", "4006381333931"), ("Code128", "light on dark")])
+def test_a_linear_code_that_is_light_on_dark(name: str, content: str) -> None:
+    drawn = zxingcpp.create_barcode(content, getattr(zxingcpp.BarcodeFormat, name)).to_image(scale=3)
+    negative = 255 - on_paper(drawn)
+    (code,) = read_codes(negative, CodesParams()).codes
+    assert (code.text, code.format) == (content, name)
+    only = msgspec.convert({"formats": [name]}, CodesParams)
+    assert read_codes(negative, only).codes == (code,)
+    assert read_codes(negative, CodesParams(formats=("QRCode",))).codes == ()
+
+
+def test_a_matrix_code_that_is_light_on_dark_is_read_once() -> None:
+    drawn = zxingcpp.create_barcode("once", zxingcpp.BarcodeFormat.QRCode).to_image(scale=5)
+    for taken in (on_paper(drawn), 255 - on_paper(drawn)):
+        assert [code.text for code in read_codes(taken, CodesParams()).codes] == ["once"]
+
+
+def test_two_labels_with_the_same_code_are_two() -> None:
+    drawn = on_paper(zxingcpp.create_barcode("twice", zxingcpp.BarcodeFormat.Code128).to_image(scale=3))
+    assert [code.text for code in read_codes(np.hstack([drawn, drawn]), CodesParams()).codes] == ["twice", "twice"]
