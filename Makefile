@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-opencvs test-appliance test-pi check format bench bench-vision bench-web install upgrade uninstall clean
+.PHONY: run test test-opencvs test-debians test-appliance test-pi check format bench bench-vision bench-web install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -15,8 +15,11 @@ test: check
 test-opencvs: $(VENV)/installed-dev
 	$(VENV)/bin/python -m tests.opencvs
 
+test-debians: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest -rP tests/debians --numprocesses=2
+
 test-appliance: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
+	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadgroup
 
 test-pi: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest --capture=no tests/pi
