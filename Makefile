@@ -1,10 +1,11 @@
 # `make run` and `make test` are all that one needs to know; each installs what it needs.
 
 PYTHON ?= python3
+UV_VERSION := 0.13.9
 VENV := .venv
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test test-opencvs test-appliance test-pi check format bench bench-vision bench-web install upgrade uninstall clean
+.PHONY: run test test-opencvs test-debians test-appliance test-pi check lock format bench bench-vision bench-web install upgrade uninstall clean
 
 run: $(VENV)/installed
 	@exec $(VENV)/bin/python -m pivision run
@@ -15,8 +16,11 @@ test: check
 test-opencvs: $(VENV)/installed-dev
 	$(VENV)/bin/python -m tests.opencvs
 
+test-debians: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pytest -rP tests/debians --numprocesses=2
+
 test-appliance: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
+	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadgroup
 
 test-pi: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest --capture=no tests/pi
@@ -26,6 +30,11 @@ check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
 	$(VENV)/bin/lint-imports
+
+# After a change of pins: the SHA-256 of every file that PyPI has for them, and what is in them, by name and licence.
+lock: $(VENV)/installed-dev
+	$(VENV)/bin/python -m pip install --quiet uv==$(UV_VERSION)
+	$(VENV)/bin/python -m tests.lock
 
 format: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check --fix .

@@ -101,9 +101,10 @@ def _make_venv(installation: Installation, new: str) -> None:
     with tempfile.TemporaryDirectory(prefix="requirements-") as temporary:
         requirements = Path(temporary, "requirements.txt")
         requirements.write_text(checkout.read(installation.owner, new, requirements.name), encoding="utf-8")
-        for listed in (venv.requirements_of(part, requirements) for part in parts):
+        lists = [venv.requirements_of(part, requirements) for part in parts]
+        for beside in (*lists, *(listed.with_suffix(".lock") for listed in (requirements, *lists))):
             with contextlib.suppress(InstallationFailed):  # the new version may not have it
-                listed.write_text(checkout.read(installation.owner, new, listed.name), encoding="utf-8")
+                beside.write_text(checkout.read(installation.owner, new, beside.name), encoding="utf-8")
         for readable in (requirements.parent, *requirements.parent.iterdir()):  # to the owner, whatever root's umask
             readable.chmod(0o755)
         folder = venv.folder_for(requirements, parts)

@@ -7,14 +7,18 @@ since its scripts name their folder; a link to it can.
 An environment may hold optional parts: `text` is what requirements-text.txt, beside requirements.txt, lists. They tell
 KEY, too. The environment in use remembers which parts are wanted, so that the next one brings them again; one that
 cannot be had is no reason to stay without the rest.
+
+Beside each list lies a lock with the SHA-256 of each file that PyPI has for its pins (`make lock`): pip takes no other.
 """
 
 import contextlib
 import hashlib
 import os
+import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -35,6 +39,8 @@ PARTS = ("text",)
 _FOLDER = ROOT / ".venvs"
 _WANTED = "wanted"  # the file in an environment that names the optional parts, one a line, there or not
 _COMPLETE = "installed"  # the file in an environment that says: complete, and on the disk
+_HAS_WHEELS = platform.machine() in ("x86_64", "aarch64") and sys.maxsize > 2**32
+"""Whether PyPI has wheels for this machine. On 32-bit ARM they come from piwheels.org, which builds its own."""
 _SECONDS = 3600.0  # a slow SD card and a slow line; whatever takes longer hangs
 
 
@@ -151,8 +157,9 @@ def _made(requirements: Path, wheels: Path | None, parts: Iterable[str]) -> Path
         _install_part(part, requirements, folder, pip)
     pinned = [line.partition("#")[0].strip() for line in requirements.read_text(encoding="utf-8").splitlines()]
     vision = [pin for pin in pinned if pin.startswith(("opencv-python==", "numpy=="))]
-    pip.install(*(pin for pin in pinned if pin and pin not in vision))
-    _install_vision(folder, pip, vision)
+    lock = requirements.with_suffix(".lock")
+    pip.install([pin for pin in pinned if pin and pin not in vision], lock)
+    _install_vision(folder, pip, vision, lock)
     os.sync()  # before it counts as complete: the plug may be pulled at any time
     (folder / _COMPLETE).touch()
     return folder
@@ -164,16 +171,17 @@ def _install_part(part: str, requirements: Path, folder: Path, pip: "_Pip") -> N
     if not listed.exists():  # a version that does not have it
         return
     try:
-        pip.install("--no-deps", "--only-binary=:all:", "--requirement", str(listed))
+        pins = [line.partition("#")[0].strip() for line in listed.read_text(encoding="utf-8").splitlines()]
+        pip.install([pin for pin in pins if pin], listed.with_suffix(".lock"), "--no-deps", "--only-binary=:all:")
     except InstallationFailed as error:
         shutil.rmtree(folder)
         raise _PartMissing(part, str(error)) from None
 
 
-def _install_vision(folder: Path, pip: "_Pip", pins: list[str]) -> None:
+def _install_vision(folder: Path, pip: "_Pip", pins: list[str], lock: Path) -> None:
     """OpenCV and NumPy. Everything else has just come, so that a failure means: there is no wheel for this machine."""
     try:
-        pip.install("--only-binary=:all:", *pins)  # building OpenCV takes a Pi a day
+        pip.install(pins, lock, "--only-binary=:all:")  # building OpenCV takes a Pi a day
     except InstallationFailed as no_wheel:
         _use_system_opencv(folder, no_wheel)
         return
@@ -182,7 +190,7 @@ def _install_vision(folder: Path, pip: "_Pip", pins: list[str]) -> None:
     print("opencv-python lacks a system library (libgl1, libglib2.0-0): taking its build without windows", flush=True)
     pip.uninstall("opencv-python")
     headless = [pin.replace("opencv-python", "opencv-python-headless") for pin in pins if pin.startswith("opencv")]
-    pip.install("--no-deps", "--only-binary=:all:", *headless)
+    pip.install(headless, lock, "--no-deps", "--only-binary=:all:")
     if not _imports_cv2(folder / "bin" / "python"):
         raise InstallationFailed("OpenCV cannot be imported; see: .venv/bin/python -c 'import cv2'")
 
@@ -206,6 +214,16 @@ def _imports_cv2(python: Path) -> bool:
     return False
 
 
+def hashes_of(pin: str, lock: Path) -> list[str]:
+    """Return pip's --hash options for the files of a pin, such as numpy==2.4.6. Raises InstallationFailed for none."""
+    pin = pin.replace("_", "-").lower()
+    lines = iter(lock.read_text(encoding="utf-8").replace("\\\n", "").splitlines())
+    for name, *hashes in filter(None, map(str.split, lines)):
+        if name == pin:
+            return hashes
+    raise InstallationFailed(f"{lock.name} has no hash of {pin}, which {lock.stem}.txt names: make lock")
+
+
 class _Pip:
     """pip of one environment, with or without the network.
 
@@ -218,8 +236,16 @@ class _Pip:
         without_pips = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
         self._environment = {**without_pips, "PIP_CONFIG_FILE": os.devnull} if wheels else None
 
-    def install(self, *arguments: str) -> None:
-        _run(*self._command, "install", *self._source, *arguments, environment=self._environment)
+    def install(self, pins: list[str], lock: Path, *options: str) -> None:
+        """Install exactly these pins; with a lock, only files whose SHA-256 it has."""
+        with tempfile.NamedTemporaryFile("w", prefix="requirements-", suffix=".txt", encoding="utf-8") as file:
+            if _HAS_WHEELS and lock.exists():
+                options = ("--require-hashes", *options)
+                pins = [f"{pin} {' '.join(hashes_of(pin, lock))}" for pin in pins]
+            file.write("\n".join(pins))
+            file.flush()
+            given = (*options, "--requirement", file.name)
+            _run(*self._command, "install", *self._source, *given, environment=self._environment)
 
     def uninstall(self, package: str) -> None:
         _run(*self._command, "uninstall", "--yes", package)

@@ -23,6 +23,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("fault")
             if missing:
                 item.add_marker(pytest.mark.skip(missing))
+            # With --dist=loadgroup, the tests of one file on one Debian share a process, and so a machine.
+            parameters = getattr(getattr(item, "callspec", None), "params", {})
+            suite = parameters.get("release", root.BOOKWORM).suite
+            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{suite}"))
 
 
 @contextlib.contextmanager
@@ -53,9 +57,15 @@ def sign_in(machine: Machine) -> None:
 
 
 @pytest.fixture(scope="session")
-def installed() -> Iterator[Path]:
+def release(request: pytest.FixtureRequest) -> Release:
+    """The Debian of the machine: 12, unless a test asks for others as test_backup.py does."""
+    return getattr(request, "param", root.BOOKWORM)
+
+
+@pytest.fixture(scope="session")
+def installed(release: Release) -> Iterator[Path]:
     """The disk of a machine on which the appliance has been installed as the owner installs it."""
-    with booted() as machine:
+    with booted(release=release) as machine:
         install(machine)
         sign_in(machine)
         machine.power_off()
@@ -63,9 +73,9 @@ def installed() -> Iterator[Path]:
 
 
 @pytest.fixture(scope="module")
-def machine(installed: Path) -> Iterator[Machine]:
+def machine(installed: Path, release: Release) -> Iterator[Machine]:
     """A machine with the appliance, for the tests of one file."""
-    with booted(installed) as machine:
+    with booted(installed, release=release) as machine:
         sign_in(machine)
         yield machine
 
@@ -112,7 +122,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     rows = ordeals.rows()
     for outcome in ("passed", "failed", "xfailed"):
         for report in terminalreporter.getreports(outcome):
-            row = rows.get(report.nodeid.removeprefix("tests/machine/"))
+            row = rows.get(report.nodeid.removeprefix("tests/machine/").partition("@")[0])
             if row and report.when == "call":
                 seen = dict(report.user_properties).get("seen_seconds")
                 took = "" if seen is None else f"{seen:.1f} s of {row.within_seconds:.0f}"

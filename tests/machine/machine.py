@@ -32,8 +32,8 @@ SUPERVISORCTL = (
 _FOLDERS, _PREFIX = Path("/var/tmp"), "pivision-machine-"
 _REBOOT_ASKED = 133  # the exit status of systemd-nspawn after a reboot from inside
 _CLONE_NEWNET = 0x40000000
-_ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
-_ENDS_WITH_US = (  # systemd-nspawn killed alone would leave the machine running
+ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
+ENDS_WITH_US = (  # systemd-nspawn killed alone would leave the machine running
     *("setpriv", "--pdeathsig=KILL"),
     *("unshare", "--mount", "--propagation=private", "--pid", "--fork", "--kill-child=KILL", "--mount-proc"),
 )
@@ -88,8 +88,8 @@ class Machine(Client):
         self._cgroup.mkdir(exist_ok=True)  # its own, for two machines must not share one: both would manage all of it
         parts = ":".join(map(str, self._disks)), str(self._folder), str(self._wheels), str(self._cgroup)
         self._nspawn = subprocess.Popen(
-            [*_ENDS_WITH_US, "sh", "-ec", _START, "sh", *parts],
-            env={**_ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            [*ENDS_WITH_US, "sh", "-ec", _START, "sh", *parts],
+            env={**ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
         )
 
@@ -123,7 +123,7 @@ class Machine(Client):
         if user != "root":
             command = ("runuser", "--login", user, "--command", shlex.join(command))
         done = subprocess.run(
-            [*self.inside(), *command], env=_ENVIRONMENT, input=stdin, stdout=-1, stderr=-2, timeout=timeout
+            [*self.inside(), *command], env=ENVIRONMENT, input=stdin, stdout=-1, stderr=-2, timeout=timeout
         )
         text = done.stdout.decode(errors="replace")
         assert done.returncode == 0 or not check, f"{shlex.join(command)} ended with {done.returncode}: {text}"

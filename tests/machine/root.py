@@ -20,6 +20,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import pytest
+
 from pivision.config import ROOT
 
 
@@ -31,7 +33,11 @@ class Release(NamedTuple):
 
 
 BOOKWORM, TRIXIE = Release("bookworm", "3.11"), Release("trixie", "3.13")
-RELEASES = (BOOKWORM, TRIXIE)
+
+on_each_release = pytest.mark.parametrize(
+    "release", [pytest.param(each, id=each.suite) for each in (BOOKWORM, TRIXIE)], indirect=True, scope="session"
+)
+"""Runs a test on both, with the fixtures of conftest.py."""
 
 MINIMAL = "make,python3,python3-venv"
 """What README asks for, and nothing else."""

@@ -2,8 +2,10 @@
 
 from pivision.drill import FAULTS
 from tests.machine.machine import Machine
+from tests.machine.root import on_each_release
 
 
+@on_each_release
 def test_the_drill_passes_and_leaves_nothing_behind(machine: Machine) -> None:
     done = machine.types(".venv/bin/python -m pivision drill --yes", timeout=900)
     print(done.stdout)

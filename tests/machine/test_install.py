@@ -11,6 +11,7 @@ from tests.box import eventually
 from tests.machine import root
 from tests.machine.conftest import booted
 from tests.machine.machine import PROJECT, Machine
+from tests.machine.root import Release
 
 INSTALL = "sudo make install OPTIONS='--wheels /wheels'"
 UPGRADE = "sudo make upgrade OPTIONS='--wheels /wheels'"
@@ -22,10 +23,13 @@ OLD_UNITS = (  # of the owner's older services, one of which holds the port, and
 ORIGIN = "/home/djg/origin.git"
 
 
+pytestmark = root.on_each_release
+
+
 @pytest.fixture(scope="module")
-def machine() -> Iterator[Machine]:
+def machine(release: Release) -> Iterator[Machine]:
     """A machine with a clone of the project, as it is after `git clone`."""
-    with booted() as machine:
+    with booted(release=release) as machine:
         clone(machine, PROJECT, "djg")
         yield machine
 
@@ -216,7 +220,7 @@ def test_a_local_change_is_not_lost_by_an_upgrade(machine: Machine, said: str) -
 BREAK = (
     "sed -i '1i raise SystemExit(3)' pivision/server.py"
     " && echo 'CREATE TABLE newer (x INTEGER) STRICT;' > pivision/store/migrations/9999_newer.sql"
-    " && sed -i 's/^psutil==[^ ]*/&.0/' requirements.txt"
+    " && sed -i 's/^psutil==[^ ]*/&.0/' requirements.txt requirements.lock"
 )
 """A server that does not start, a schema that the old version does not know, another environment."""
 
@@ -269,8 +273,8 @@ def test_uninstall_leaves_the_data_unless_told(machine: Machine, said: str) -> N
     assert machine.types("ls -d data logs", check=False).returncode != 0
 
 
-def test_another_user_and_another_folder() -> None:
-    with booted() as machine:
+def test_another_user_and_another_folder(release: Release) -> None:
+    with booted(release=release) as machine:
         machine.run("useradd", "--create-home", "--shell", "/bin/bash", "vision")
         machine.run("install", "--directory", "--owner=vision", "/srv/boxes")
         clone(machine, "/srv/boxes/one", "vision")

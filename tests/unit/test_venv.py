@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import shutil
 import subprocess
 import zipfile
@@ -108,6 +109,52 @@ def test_a_part_that_nobody_has_is_an_error_before_anything_is_installed(clone: 
     assert "No matching distribution found for reader==1.0" in run.stderr
     assert not list(clone.glob(".venvs/*"))
     assert not (clone / ".venv").is_symlink()
+
+
+def lock(clone: Path) -> None:
+    """Write down what the wheels are now."""
+    for name in ("requirements", "requirements-text"):
+        pins = re.findall(r"^([\w-]+)==(\S+)", (clone / f"{name}.txt").read_text(), re.MULTILINE)
+        wheels = [clone / "wheels" / f"{pin.replace('-', '_')}-{version}-py3-none-any.whl" for pin, version in pins]
+        (clone / f"{name}.lock").write_text(
+            "".join(
+                f"{pin}=={version} \\\n    --hash=sha256:{hashlib.sha256(wheel.read_bytes()).hexdigest()}\n"
+                for (pin, version), wheel in zip(pins, wheels, strict=True)
+            )
+        )
+
+
+def test_a_package_that_is_not_the_one_in_the_lock_is_not_installed(clone: Path) -> None:
+    bring_reader(clone)
+    lock(clone)
+    write_wheel(clone / "wheels", "base", "1.0", "base", "Summary: another one\n")
+    command = [SYSTEM_PYTHON, "-S", "-B", "-m", "pivision", "venv", "--wheels", "wheels"]
+    run = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert "DO NOT MATCH THE HASHES" in run.stderr
+    assert not (clone / ".venv").is_symlink()
+
+    write_wheel(clone / "wheels", "base", "1.0", "base")
+    lock(clone)
+    assert add(clone).returncode == 0
+    assert holds(clone) == {"cv2", "numpy", "base", "reader"}
+
+    (clone / "requirements.txt").write_text("opencv-python==5.0\nnumpy==2.0\nbase==2.0\n")
+    run = subprocess.run(command, cwd=clone, capture_output=True, text=True, timeout=120)
+    assert run.returncode == 1
+    assert "requirements.lock has no hash of base==2.0, which requirements.txt names: make lock" in run.stderr
+
+
+def test_with_a_folder_of_wheels_nothing_comes_from_elsewhere(clone: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    elsewhere = clone.parent / "elsewhere"
+    elsewhere.mkdir()
+    write_wheel(elsewhere, "reader", "1.0", "reader")
+    (clone.parent / "pip.conf").write_text(f"[global]\nfind-links = {elsewhere}\n")
+    monkeypatch.setenv("PIP_CONFIG_FILE", str(clone.parent / "pip.conf"))
+    monkeypatch.setenv("PIP_FIND_LINKS", str(elsewhere))
+    run = add(clone)
+    assert run.returncode == 1
+    assert "No matching distribution found for reader==1.0" in run.stderr
 
 
 def test_only_the_owner_of_the_folder_brings_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
