@@ -3,7 +3,7 @@
 - requirements.lock and requirements-text.lock: the SHA-256 of every file that PyPI has for each pin (uv asks PyPI). pip
   then takes no other file.
 - docs/sbom.cdx.json, in CycloneDX: each package with its licence and the libraries that its wheel holds, as they are in
-  the environment that runs this; on x86-64, with OpenCV's usual build.
+  the environment that runs this; on x86-64, with OpenCV's usual build. The table of docs/licences.md says the same.
 """
 
 import importlib.metadata
@@ -17,6 +17,7 @@ from typing import Any
 from pivision.config import ROOT
 
 SBOM = ROOT / "docs" / "sbom.cdx.json"
+TABLE = ROOT / "docs" / "licences.md"
 LISTS = ("requirements", "requirements-text")
 _BUNDLED = re.compile(r"^(\w+)\.libs/(lib.+?)(?:-[0-9a-f]{8})*\.so[.\d\w]*$")
 
@@ -32,7 +33,8 @@ LICENCES = {
     **dict.fromkeys(
         ("libvpx", "libpcre2", "libopenblas", "libscipy_openblas", "libwebp", "libsharpyuv", "libzstd"), "BSD-3-Clause"
     ),
-    **dict.fromkeys(("libgfortran", "libquadmath"), "GPL-3.0-or-later WITH GCC-exception-3.1"),
+    "libgfortran": "GPL-3.0-or-later WITH GCC-exception-3.1",
+    "libquadmath": "LGPL-2.1-or-later",
     **dict.fromkeys(("libbrotli", "libharfbuzz", "liblcms2"), "MIT"),
     "libfreetype": "FTL",
     "libgeos": "LGPL-2.1-or-later",
@@ -72,6 +74,22 @@ def sbom() -> dict[str, Any]:
         "metadata": {"component": {"type": "application", "name": "pivision"}},
         "components": [component(name, versions[name]) for name in sorted(versions, key=str.lower)],
     }
+
+
+def table(components: list[dict[str, Any]]) -> str:
+    """Return the same for people: one row for each package."""
+    rows = ["| package | version | licence | libraries in its wheel |", "|---|---|---|---|"]
+    for each in components:
+        by_licence: dict[str, list[str]] = {}
+        for library in each.get("components", ()):
+            by_licence.setdefault(_name(library), []).append(library["name"])
+        libraries = "; ".join(f"{', '.join(names)} ({licence})" for licence, names in sorted(by_licence.items()))
+        rows.append(f"| {each['name']} | {each['version']} | {_name(each)} | {libraries} |")
+    return "\n".join(rows) + "\n"
+
+
+def _name(component: dict[str, Any]) -> str:
+    return str(component["licenses"][0]["license"]["name"])
 
 
 def component(name: str, version: str) -> dict[str, Any]:
@@ -122,4 +140,7 @@ def _write_lock(name: str) -> None:
 if __name__ == "__main__":
     for each in LISTS:
         _write_lock(each)
-    SBOM.write_text(json.dumps(sbom(), indent=1) + "\n", encoding="utf-8")
+    found = sbom()
+    SBOM.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    above = TABLE.read_text(encoding="utf-8").partition("| package |")[0]
+    TABLE.write_text(above + table(found["components"]), encoding="utf-8")

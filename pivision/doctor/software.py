@@ -6,7 +6,7 @@ import sys
 from pivision.doctor.finding import Findings, failure, ok, warning
 from pivision.doctor.site import INSTALL, NoAnswer, Site
 
-_AGAIN = ".venv/bin/python -m pip install -r requirements.txt"
+_AGAIN = f"make clean, then {INSTALL}"  # an environment is never changed, only replaced
 _OPENCV_PACKAGES = ("opencv-python", "opencv-python-headless")  # the second where libGL is missing; apt has one, too
 _OPENCV_SECONDS = 60.0  # a Pi reads it from an SD card
 # https://sqlite.org/wal.html#walresetbug: who has it, and the older branches that got the repair as well

@@ -30,6 +30,7 @@ def test_the_bill_of_materials_names_each_pin_with_its_licence() -> None:
     pinned = {package: version for name in lock.LISTS for package, version in lock.pins(name).items()}
     del pinned["opencv-python-headless"]
     assert {each["name"]: each["version"] for each in components} == pinned, STALE
+    assert lock.TABLE.read_text(encoding="utf-8").endswith(f"\n\n{lock.table(components)}"), STALE
     every = [*components, *(library for each in components for library in each.get("components", ()))]
     assert all(each["licenses"][0]["license"]["name"] not in ("", "unknown") for each in every)
 
