@@ -99,11 +99,12 @@ def test_looking_at_a_large_file_takes_no_longer_than_reading_it() -> None:
 # JPEG
 
 
-def test_an_end_marker_that_zeros_have_taken_is_not_missed() -> None:
+def test_an_end_marker_that_padding_has_taken_is_not_missed() -> None:
     for options in ({}, {"progressive": True}, {"restart_marker_blocks": 3}):
         whole = encoded(photograph(), "JPEG", **options)
-        for padding in (2, 500, 5000):
-            assert_like_pillow(whole[:-2] + bytes(padding), whole, tolerance=0)
+        for padding in (bytes(2), bytes(500), bytes(5000), b"\xff" * 4, b"\xff" * 5000):
+            assert_like_pillow(whole[:-2] + padding, whole, tolerance=0)
+            assert_like_pillow(whole + padding, whole, tolerance=0)
 
 
 def test_half_a_jpeg_with_an_end_marker_comes_with_a_warning() -> None:
