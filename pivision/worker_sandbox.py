@@ -22,7 +22,7 @@ from pivision.landlock import Right, Rule
 _SYSTEM = ("/usr", "/lib", "/lib64", "/lib32", "/bin", "/etc/ld.so.cache", "/etc/localtime")
 _TOLD_BY_THE_KERNEL = (  # how many cores there are, and how much memory
     "/proc/cpuinfo", "/proc/meminfo", "/proc/stat", "/proc/sys", "/proc/filesystems",
-    "/sys/devices/system", "/sys/fs/cgroup",
+    "/sys/devices", "/sys/bus", "/sys/fs/cgroup",
 )  # fmt: skip
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/random", "/dev/urandom")
 _NEEDED_VARIABLES = re.compile(

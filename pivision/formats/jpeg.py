@@ -103,15 +103,18 @@ def describe(data: Buffer) -> Picture:
 
 
 def essential(data: bytes) -> bytes:
-    """Return what a decoder needs: as it is, with the end marker where zeros stand in its place."""
-    if not _is_padded(data) or _END in data[-1024:]:
+    """Return what a decoder needs: as it is, with the end marker where padding stands in its place."""
+    if not _is_padded(data):
         return data
-    whole = data.rstrip(b"\0")
+    whole = data.rstrip(data[-1:])
     if whole.endswith(_END):
         return data
     return whole + (b"\0" if whole.endswith(b"\xff") else b"") + _END  # FF 00 is a byte of a scan
 
 
 def _is_padded(data: Buffer) -> bool:
-    """Whether a file ends with zeros: cameras write them over the end marker, a cut-off upload does not end so."""
-    return data[-2:] == b"\0\0"
+    """Whether a file ends with zeros, or as erased memory does: cameras leave them where the end marker was.
+
+    A cut-off upload does not end so: in a scan, FF is followed by 00, and 00 rarely by another.
+    """
+    return data[-2:] == b"\0\0" or data[-4:] == b"\xff\xff\xff\xff"
