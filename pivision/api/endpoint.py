@@ -20,6 +20,7 @@ from pivision.errors import (
     HostUnknown,
     InvalidRequest,
     PiVisionError,
+    StorageUnavailable,
     TooManyAttempts,
     Unauthorized,
     UploadTooLarge,
@@ -48,6 +49,7 @@ ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (
     CrossSite,
     TooManyAttempts,
     DatabaseBusy,
+    StorageUnavailable,
     *ERRORS_OF_OPENING,
 )
 """What any address under /v1 may answer besides; one elsewhere that names all of them asks for the token, too."""
