@@ -287,15 +287,6 @@ class DatabaseUnusable(PiVisionError):
     remedy = "It is tried again by itself; if it lasts, look at what the detail names. docs/recovery.md tells more."
 
 
-class SessionsUnavailable(PiVisionError):
-    """The files of the sessions cannot be read or written right now."""
-
-    code, status, retryable = "sessions-unavailable", 503, True
-    remedy = (
-        "Repeat the request a little later, or send a token in the header; if it lasts, check the path in the detail."
-    )
-
-
 class StorageFull(PiVisionError):
     """The disk has no room for this above the reserve."""
 

@@ -39,6 +39,7 @@ from pivision.errors import (
 _LOCK_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_SHARD = re.compile(r"[0-9a-f]{2}")
 _PREVIEW = ".preview"
 _RESERVE_FILES = 16  # names kept free for the database and everything else, where a filesystem counts them
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -223,10 +224,14 @@ class Images:
                     size_bytes += file.stat(follow_symlinks=False).st_size
         return size_bytes
 
-    def shard_changed_ns(self, number: int) -> int:
-        """When a file in this folder was made or removed last: differs when its size may."""
-        with _storage_errors():
-            return self._shard_folder(number).stat().st_mtime_ns
+    def shards_changed_ns(self) -> dict[int, int]:
+        """When a file in each folder was made or removed last: differs when its size may. Raises StorageUnavailable."""
+        with _storage_errors(), os.scandir(self._folder) as folders:
+            return {
+                int(folder.name, 16): folder.stat(follow_symlinks=False).st_mtime_ns
+                for folder in folders
+                if _SHARD.fullmatch(folder.name)
+            }
 
     def names(self) -> set[str]:
         """All of them."""

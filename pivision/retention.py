@@ -27,7 +27,7 @@ _KEPT_TASKS = 10  # however small the quota is: a result must live long enough t
 _FILES = 3  # an image, its preview and a drawing, whose sizes no row has: so no step removes more than must go
 _SECONDS_PER_DAY = 86400
 _FOLDERS = 256
-_COUNT_PAUSE_SECONDS = 1.0  # between two looks at the folders' times, 0.3 ms each
+_COUNT_PAUSE_SECONDS = 1.0  # between two looks at the folders' times, half a millisecond each
 _COUNT_SECONDS = 0.05  # of reading folders in one look: a million files take some looks more and delay no task
 
 
@@ -111,27 +111,29 @@ class _Usage:
     def __init__(self, images: Images) -> None:
         self._images = images
         self._folders: dict[int, _Folder] = {}
-        self._unread: list[int] = []  # of this round
+        self._changed_ns: dict[int, int] = {}  # at the begin of this round
+        self._unread: list[int] = []  # in this round
 
     def count(self, give_up: float) -> int | None:
         """Read on until the time is up; the bytes of all folders when each that had changed was read, else None."""
-        if not self._unread:
-            self._unread = [number for number in range(_FOLDERS) if not self._is_known(number)]
+        try:
+            if not self._unread:
+                self._changed_ns = self._images.shards_changed_ns()
+                self._unread = [number for number in self._changed_ns if not self._is_known(number)]
+        except StorageUnavailable:
+            return None
         while self._unread:
             with contextlib.suppress(StorageUnavailable):  # counts as it was last seen, and is read in the next round
                 self._read(self._unread.pop())
             if time.monotonic() >= give_up and self._unread:
                 return None
-        return sum(folder.size_bytes for folder in self._folders.values())
+        return sum(self._folders[number].size_bytes for number in self._changed_ns if number in self._folders)
 
     def _is_known(self, number: int) -> bool:
         known = self._folders.get(number)
-        with contextlib.suppress(StorageUnavailable):
-            return known is not None and known.is_settled and known.changed_ns == self._images.shard_changed_ns(number)
-        return False
+        return known is not None and known.is_settled and known.changed_ns == self._changed_ns[number]
 
     def _read(self, number: int) -> None:
-        known = self._folders.get(number)
-        changed_ns = self._images.shard_changed_ns(number)
+        known, changed_ns = self._folders.get(number), self._changed_ns[number]
         is_settled = known is not None and known.changed_ns == changed_ns
         self._folders[number] = _Folder(self._images.shard_bytes(number), changed_ns, is_settled)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from pivision import tokens
-from pivision.errors import SessionsUnavailable, StorageFull
+from pivision.errors import StorageFull, StorageUnavailable
 from pivision.running_clock import RunningClock
 from pivision.tokens import Token
 
@@ -56,7 +56,7 @@ class _Session(NamedTuple):
 class Sessions:
     """The sessions of one appliance, for one process and all of its threads.
 
-    Every method may raise SessionsUnavailable: the disk does not answer, and nobody is signed out because of that.
+    Every method may raise StorageUnavailable: the disk does not answer, and nobody is signed out because of that.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class Sessions:
         while True:
             try:
                 self.tend()
-            except (SessionsUnavailable, StorageFull) as error:
+            except (StorageUnavailable, StorageFull) as error:
                 logging.getLogger("server").warning("sessions are not tended: %s", error)
             time.sleep(_TEND_SECONDS)
 
@@ -166,4 +166,4 @@ def _disk_errors() -> Iterator[None]:
         yield
     except OSError as error:
         what = f"the sessions in {error.filename or 'data/secrets'}: {error.strerror}"
-        raise StorageFull(what) if error.errno in _FULL else SessionsUnavailable(what) from error
+        raise StorageFull(what) if error.errno in _FULL else StorageUnavailable(what) from error

@@ -136,7 +136,7 @@ class Work:
         """Try every model that nobody has tried with this OpenCV, and tell the server."""
         gone = {*_verdicts(abilities.published(self._settings.run_dir)), *self._abilities.models}
         for model in self._models.known():
-            with contextlib.suppress(ModelMissing, ModelUnusable):
+            with contextlib.suppress(ModelMissing, ModelUnusable, StorageUnavailable):
                 installed = self._models.require(model)
                 gone.discard(installed.identity)
                 self._try(installed)

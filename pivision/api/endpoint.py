@@ -23,8 +23,8 @@ from pivision.errors import (
     MediaTypeUnsupported,
     PiVisionError,
     RequestTimeout,
-    SessionsUnavailable,
     StorageFull,
+    StorageUnavailable,
     TooManyAttempts,
     TooManyUploads,
     Unauthorized,
@@ -67,8 +67,8 @@ ERRORS_OF_V1: tuple[type[PiVisionError], ...] = (
     Forbidden,
     CrossSite,
     TooManyAttempts,
-    SessionsUnavailable,
     DatabaseBusy,
+    StorageUnavailable,
     *ERRORS_OF_OPENING,
 )
 """What any address under /v1 may answer besides; one elsewhere that names all of them asks for the token, too."""

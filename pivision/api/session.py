@@ -19,8 +19,8 @@ from pivision.api.endpoint import JSON, Answer, Content, described
 from pivision.errors import (
     CrossSite,
     InvalidRequest,
-    SessionsUnavailable,
     StorageFull,
+    StorageUnavailable,
     TooManyAttempts,
     Unauthorized,
 )
@@ -49,7 +49,7 @@ class Session:
     def __init__(self, access: Access) -> None:
         self._access = access
 
-    @described({200: Identity}, errors=(Unauthorized, TooManyAttempts, SessionsUnavailable))
+    @described({200: Identity}, errors=(Unauthorized, TooManyAttempts, StorageUnavailable))
     def on_get(self, req: falcon.Request, resp: falcon.Response) -> None:
         """Who asks: the name and the scope of the token."""
         visitor = self._access.visitor(req)
@@ -59,7 +59,7 @@ class Session:
 
     @described(
         {204: Answer(None, headers={"Set-Cookie": "The session's cookie."})},
-        errors=(Unauthorized, CrossSite, TooManyAttempts, SessionsUnavailable, StorageFull),
+        errors=(Unauthorized, CrossSite, TooManyAttempts, StorageUnavailable, StorageFull),
         body=(Content((JSON,), SignIn),),
         max_body_bytes=_BODY_LIMIT_BYTES,
     )
@@ -83,7 +83,7 @@ class Session:
             raise Unauthorized("this is no valid token")
         self._begin(token, req, resp)
 
-    @described({204: None}, errors=(CrossSite, SessionsUnavailable))
+    @described({204: None}, errors=(CrossSite, StorageUnavailable))
     def on_delete(self, req: falcon.Request, resp: falcon.Response) -> None:
         """End the session."""
         if cookie := self._access.cookie(req):

@@ -179,7 +179,7 @@ def _started_seconds(pid: int) -> int | None:
 def _read(file: Path) -> Any:
     try:
         return json.loads(file.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

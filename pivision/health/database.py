@@ -14,7 +14,7 @@ class RecoveryReports:
 
     def new(self) -> str | None:
         """The report that has come since the last look; at the first look, whichever is there."""
-        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError, RecursionError):
             written = self._file.stat().st_mtime_ns
             if written != self._seen:
                 report = json.loads(self._file.read_bytes())

@@ -9,6 +9,7 @@ import collections
 import contextlib
 import os
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from pivision.errors import DatabaseBusy, DatabaseUnusable, StorageFull, TaskNot
 from pivision.store import copies, failures, queries, rows, schema, soundness
 
 _QUERIES = queries.load()
+_PAUSE_SECONDS = 0.05  # before what could not be read is read again
 
 
 class Connections:
@@ -30,7 +32,7 @@ class Connections:
         self._timeout_seconds = timeout_seconds
         self._write_lock = threading.RLock()  # re-entered by the statements of `Store.together`
         self._of_thread = threading.local()
-        self._unreadable: collections.Counter[str] = collections.Counter()  # in a row, by statement
+        self._unreadable: collections.Counter[str] = collections.Counter()  # in a row, by statement in a transaction
         self.damaged = threading.Event()
         self.damage = ""  # what is wrong, once `damaged` is set
         with self._errors():
@@ -127,24 +129,42 @@ class Connections:
         return _identity(self._file), _identity(self._wal)
 
     def _rows(self, query: str, parameters: dict[str, Any]) -> list[rows.Row]:
+        """Run a statement. What cannot be read is tried again on a new connection before it counts as damage.
+
+        An error of reading the schema comes as a damaged one. Within a transaction it is the caller who tries again.
+        """
+        for attempt in range(1, failures.READ_ATTEMPTS + 1):
+            is_alone = not self.is_in_transaction()
+            try:
+                found = list(
+                    self._connection().execute(_QUERIES[query], parameters)
+                )  # to the last row: then it commits
+                self._unreadable.pop(query, None)
+                return found
+            except apsw.SQLError as error:
+                if not str(error).startswith("no such "):
+                    raise
+                self.declare_damaged(str(error))  # the tables were there: a file cut to zero bytes is an empty database
+                raise DatabaseUnusable(f"{self._file}: {error}") from error
+            except apsw.Error as error:
+                if not failures.is_damage(error):
+                    raise
+                if not is_alone:
+                    self._unreadable[query] += 1
+                    if self._unreadable[query] < failures.READ_ATTEMPTS:
+                        raise DatabaseUnusable(f"{self._file}: {error}") from None  # not damaged yet
+                if not is_alone or attempt == failures.READ_ATTEMPTS:
+                    raise
+            self._of_thread.connection = None
+            time.sleep(_PAUSE_SECONDS)
+        raise AssertionError("the last attempt returns or raises")
+
+    def _connection(self) -> apsw.Connection:
         connection: apsw.Connection | None = getattr(self._of_thread, "connection", None)
         if connection is None:
             connection = self._of_thread.connection = schema.connect(self._file, self._timeout_seconds)
             connection.row_trace = rows.as_dict
-        try:
-            found = list(connection.execute(_QUERIES[query], parameters))  # to the last row: only then it commits
-            self._unreadable.pop(query, None)
-            return found
-        except apsw.IOError as error:
-            self._unreadable[query] += failures.is_unreadable(error)
-            if not 0 < self._unreadable[query] < failures.READ_ATTEMPTS:
-                raise
-            raise DatabaseUnusable(f"{self._file}: {error}") from None  # it may pass: not damaged yet
-        except apsw.SQLError as error:
-            if not str(error).startswith("no such "):
-                raise
-            self.declare_damaged(str(error))  # the tables were there: a file cut to zero bytes is an empty database
-            raise DatabaseUnusable(f"{self._file}: {error}") from error
+        return connection
 
     @contextlib.contextmanager
     def _errors(self) -> Iterator[None]:

@@ -10,6 +10,7 @@ import apsw
 from pivision.errors import DatabaseUnusable
 from pivision.store import failures, schema
 
+_UNREAD = "unable to get the page"  # as integrity_check says
 _PAUSE_SECONDS = 0.2
 _MAGIC = b"SQLite format 3\0"
 
@@ -22,27 +23,28 @@ def fault(file: Path) -> str | None:
     missing permission, a lock, a newer PiVision's schema.
     """
     for attempt in range(1, failures.READ_ATTEMPTS + 1):
-        found, is_unreadable = _look(file)
-        if not is_unreadable or attempt == failures.READ_ATTEMPTS:
+        found, may_be_unread = _look(file)
+        if not may_be_unread or attempt == failures.READ_ATTEMPTS:
             break
         time.sleep(_PAUSE_SECONDS)
     return found
 
 
 def _look(file: Path) -> tuple[str | None, bool]:
-    """What is wrong with the file, and whether that is because a part of it could not be read."""
+    """What is wrong with the file, and whether that may be because a part of it could not be read just now."""
     try:
         if (found := _fault_of_header(file)) is not None:
             return found, False
         with failures.translated(file), contextlib.closing(_opened(file)) as connection:
-            return fault_of(connection, file), False
+            found = fault_of(connection, file)
+            return found, found is not None and _UNREAD in found
     except DatabaseUnusable as error:
         cause = error.__cause__
         if isinstance(cause, OSError) and cause.errno == errno.EIO:
             return "its first sector cannot be read", True
         if not failures.is_damage(cause):
             raise
-        return f"it is damaged: {cause}", failures.is_unreadable(cause)
+        return f"it is damaged: {cause}", True  # an error of reading the schema comes as a damaged one
 
 
 def fault_of(connection: apsw.Connection, file: Path) -> str | None:

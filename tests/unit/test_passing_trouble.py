@@ -4,12 +4,13 @@ import contextlib
 import errno
 import os
 import resource
+import shutil
 import subprocess
 import sys
-import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import apsw
 import pytest
 
 from pivision import config, heartbeat, tokens, worker_lock
@@ -149,30 +150,60 @@ print(images.read(sys.argv[2]).decode())
 """
 
 
-def test_a_read_error_says_nothing_about_an_image(images: Images, tmp_path: Path) -> None:
-    """An error of a real system call: strace makes the first read of the picture fail."""
-    strace = Path("/usr/bin/strace")
-    if not strace.exists():
+QUERY = """
+import sys
+from pathlib import Path
+from pivision.errors import DatabaseUnusable
+from pivision.store import Store, soundness
+file = Path(sys.argv[1])
+if sys.argv[2] == "soundness":
+    print(soundness.fault(file))
+    raise SystemExit
+try:
+    store = Store(file)
+except DatabaseUnusable:  # whoever opens it tries again
+    store = Store(file)
+for _ in range(3):
+    store._connections._of_thread.connection = None  # as in a thread that has none yet
+    print(store.get(1).id, store.damaged.is_set())
+"""
+
+
+def with_failing_calls(injection: str, file: Path, code: str, *arguments: object) -> list[str]:
+    """What `code` prints while strace makes system calls on `file` fail."""
+    strace = shutil.which("strace")
+    if strace is None:
         pytest.skip("strace is not installed")
-    sha256 = kept(images)
-    path = images.path(sha256)
-    injecting: list[str | Path] = [
-        strace,
-        "-f",
-        "-o",
-        tmp_path / "trace",
-        "-P",
-        path,
-        "-e",
-        "inject=read:error=EIO:when=1",
-    ]
-    done = subprocess.run(
-        [*injecting, sys.executable, "-c", textwrap.dedent(WORK), path.parent.parent, sha256],
-        cwd=config.ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    command = [strace, "-f", "-o", str(file.parent / "trace"), "-P", str(file), "-e", f"inject={injection}"]
+    command += [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, cwd=config.ROOT, capture_output=True, text=True, timeout=60)
     if "ptrace" in done.stderr:
         pytest.skip("nothing may be traced here")
-    assert done.stdout.splitlines() == [f"unavailable image {sha256[:12]}…: Input/output error", CONTENT.decode()], done
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("which", [1, 6, 10, 11, 12, 16, 17])
+def test_a_page_that_cannot_be_read_once_is_not_damaged(store: Store, which: int) -> None:
+    store.add(new_task())
+    with contextlib.closing(apsw.Connection(str(store.file))) as raw:
+        raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)  # so that pages are read from the file itself
+    once = f"pread64:error=EIO:when={which}"
+    assert with_failing_calls(once, store.file, QUERY, store.file, "use") == ["1 False"] * 3
+    assert with_failing_calls(once, store.file, QUERY, store.file, "soundness") == ["None"]
+
+
+def test_a_page_that_can_never_be_read_is_damaged(store: Store) -> None:
+    for _ in range(200):
+        store.add(new_task())
+    with contextlib.closing(apsw.Connection(str(store.file))) as raw:
+        raw.wal_checkpoint(mode=apsw.SQLITE_CHECKPOINT_TRUNCATE)
+    lines = with_failing_calls("pread64:error=EIO:when=8+1", store.file, QUERY, store.file, "soundness")
+    assert "damaged" in lines[0]
+
+
+def test_a_read_error_says_nothing_about_an_image(images: Images) -> None:
+    sha256 = kept(images)
+    path = images.path(sha256)
+    lines = with_failing_calls("read:error=EIO:when=1", path, WORK, path.parent.parent, sha256)
+    assert lines == [f"unavailable image {sha256[:12]}…: Input/output error", CONTENT.decode()]

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from pivision import tokens
-from pivision.errors import SessionsUnavailable
+from pivision.errors import StorageUnavailable
 from pivision.health.folders import Folders
 from pivision.running_clock import RunningClock
 from pivision.sessions import KEPT_PER_TOKEN, Sessions
@@ -189,7 +189,7 @@ def test_a_disk_that_does_not_answer_signs_nobody_out(tmp_path: Path, machine: M
     content = file.read_text()
     file.unlink()
     file.mkdir()  # reading it fails with another error than that there is no such file
-    with pytest.raises(SessionsUnavailable, match="sessions"):
+    with pytest.raises(StorageUnavailable, match="sessions"):
         machine.sessions.find(cookie)
     file.rmdir()
     file.write_text(content)
