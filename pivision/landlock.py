@@ -69,7 +69,7 @@ def abi() -> int:
 def restrict(rules: Iterable[Rule]) -> bool:
     """Restrict this thread, and those and the processes that it starts, to the rules; False where Landlock cannot.
 
-    A path that is not there is left out. Raises OSError.
+    A path that is not there, or that this user cannot reach, is left out. Raises OSError.
     """
     version = abi()
     if version < LEAST_ABI:
@@ -83,7 +83,7 @@ def restrict(rules: Iterable[Rule]) -> bool:
     ruleset = _call(_CREATE_RULESET, attributes, ctypes.c_size_t(len(attributes)), ctypes.c_uint32(0))
     try:
         for rule in rules:
-            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError, PermissionError):
                 _add(ruleset, rule, handled)
         if _LIBC.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0):
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_NO_NEW_PRIVS)")
