@@ -52,6 +52,7 @@ def run(settings: Settings, unattended: bool) -> NoReturn:
             _bring_models(settings)
             _greet(settings)
         environment = {**os.environ, **settings.environment(), **_for_conf(settings)}
+        environment.pop("PIVISION_CLIENT_TOKEN", None)  # of the shell's commands: no program needs it
         (settings.run_dir / ROOT_NOTE).write_text(str(ROOT), encoding="utf-8")
         for file in (deaths.BOOKMARK, deaths.LOG):
             (settings.run_dir / file).unlink(missing_ok=True)
