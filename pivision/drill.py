@@ -24,6 +24,7 @@ from pivision import instance, tokens
 from pivision.config import Settings
 from pivision.errors import NotRunning
 from pivision.listening import reachable_host
+from pivision.port import unit_of
 from pivision.supervision import Program, Supervisor, Unreachable
 
 _TASKS = 6  # around each fault: half of them before, half of them while the box mends itself
@@ -83,7 +84,7 @@ class Drill:
 
     def faults(self, names: list[str]) -> list[str]:
         """Of these names of faults, or of all, those that can be mended here."""
-        is_under_systemd = "NOTIFY_SOCKET=" in _environment(self._pids("supervisord")[0])
+        is_under_systemd = unit_of(_groups(self._pids("supervisord")[0]))[0] is not None
         return [name for name in names or FAULTS if is_under_systemd or name not in _SYSTEMD_MENDS]
 
     def run(self, names: list[str]) -> Iterator[Outcome]:
@@ -188,5 +189,5 @@ def _qr_code(text: str) -> bytes:
     return bytes(cv2.imencode(".png", picture)[1])
 
 
-def _environment(pid: int) -> str:
-    return Path(f"/proc/{pid}/environ").read_text(encoding="utf-8", errors="replace")
+def _groups(pid: int) -> str:
+    return Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,7 +27,7 @@ class Holder(NamedTuple):
 
     def __str__(self) -> str:
         if self.pid is None:
-            return "a process of another user (sudo ss -lntp names it)"
+            return f"a process of {self.unit}" if self.unit else "a process of another user (sudo ss -lntp names it)"
         command = f"pid {self.pid} ({self.command})" if self.command else f"pid {self.pid}"
         return f"{command} of {self.unit}" if self.unit else f"{command}, which belongs to no unit"
 
@@ -34,7 +35,7 @@ class Holder(NamedTuple):
     def stop_command(self) -> str:
         """What a person types to stop it for now."""
         if self.pid is None:
-            return "sudo ss -lntp"
+            return f"sudo systemctl stop {self.unit}" if self.unit else "sudo ss -lntp"
         if self.pid == 1:  # systemd listens for a service that it starts at the first connection
             return "systemctl list-sockets"
         if self.user_unit:
@@ -44,11 +45,12 @@ class Holder(NamedTuple):
 
 def holder(port: int) -> Holder | None:
     """Who listens on the TCP `port`, at whichever address; None when nobody does."""
-    sockets = set(_listening(port))
+    listening = list(_listening(port))
+    sockets = {inode for inode, _ in listening}
     if not sockets:
         return None
     pids = sorted(_pids_with(sockets), key=lambda pid: (pid == 1, pid))  # a service before systemd, which may share it
-    return _described(pids[0]) if pids else Holder(None, None, None)
+    return _described(pids[0]) if pids else Holder(None, None, _sandboxed_unit({uid for _, uid in listening}))
 
 
 def is_free(host: str, port: int) -> bool:
@@ -77,14 +79,14 @@ def require_free(host: str, port: int) -> None:
         raise PortTaken(f"port {port} is held by {found}; stop it with: {found.stop_command}")
 
 
-def _listening(port: int) -> Iterator[str]:
-    """The inode numbers of the sockets that listen on `port`."""
+def _listening(port: int) -> Iterator[tuple[str, int]]:
+    """The inode number and the user of each socket that listens on `port`."""
     for table in ("tcp", "tcp6"):
         with contextlib.suppress(FileNotFoundError):  # a kernel without IPv6
             for line in Path("/proc/net", table).read_text(encoding="ascii").splitlines()[1:]:
                 fields = line.split()
                 if fields[3] == _LISTEN and int(fields[1].rpartition(":")[2], 16) == port:
-                    yield fields[9]
+                    yield fields[9], int(fields[7])
 
 
 def _pids_with(sockets: set[str]) -> Iterator[int]:
@@ -94,6 +96,28 @@ def _pids_with(sockets: set[str]) -> Iterator[int]:
         with contextlib.suppress(OSError):  # another user's, or just gone
             if any(_target(file) in wanted for file in (process / "fd").iterdir()):
                 yield int(process.name)
+
+
+def _sandboxed_unit(users: set[int]) -> str | None:
+    """The one unit of this user that a socket of `users` can be of, though nobody but root sees its descriptors.
+
+    So it is with a unit that has PrivateUsers=. None when there is no such unit, or more than one.
+    """
+    units = set()
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if users == {os.geteuid()} == {process.stat().st_uid}:
+                units |= {_unit_if_hidden(process)}
+    units -= {None}
+    return units.pop() if len(units) == 1 else None
+
+
+def _unit_if_hidden(process: Path) -> str | None:
+    try:
+        next((process / "fd").iterdir(), process / "fd").readlink()
+    except PermissionError:
+        return unit_of((process / "cgroup").read_text(encoding="utf-8"))[0]
+    return None
 
 
 def _target(link: Path) -> str | None:

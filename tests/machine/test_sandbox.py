@@ -88,6 +88,24 @@ def test_folders_elsewhere_in_a_home_are_seen(machine: Machine) -> None:
     machine.types(INSTALL, timeout=300)
 
 
+def test_who_holds_the_port_is_said_to_the_owner_all_the_same(machine: Machine) -> None:
+    look = "python3 -c 'from pivision import port; h = port.holder(8080); print(h, h.stop_command, sep=chr(10))'"
+    assert machine.types(look).stdout.splitlines() == [
+        "a process of pivision.service",
+        "sudo systemctl stop pivision.service",
+    ]
+
+
+def test_the_owners_shell_is_out_of_the_services_reach(machine: Machine) -> None:
+    """Its /proc/PID/root would lead out of the sandbox: the same user, but another user namespace."""
+    shell = machine.types("sleep 300 > /dev/null 2>&1 < /dev/null & echo $!").stdout.strip()
+    server = machine.pid("server")
+    same = ("nsenter", f"--target={server}", "--mount", "--user", "--setuid=1000", "--setgid=1000", "ls")
+    for path in (f"/proc/{shell}/root/home/djg", f"/proc/{shell}/cwd/"):
+        assert "Permission denied" in machine.run(*same, path, check=False).stdout, path
+    machine.run("kill", shell)
+
+
 def test_a_checkout_that_others_may_write_is_refused(machine: Machine) -> None:
     machine.types("chmod g+w pivision/install")
     refused = machine.types(INSTALL, check=False)
