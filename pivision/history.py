@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 from pivision import heartbeat
 
+_ATTEMPTS = 30
+_PAUSE_SECONDS = 0.1
+
 KEPT = 500
 """How many events stay; twice as many lines may stand in the file before it is cut back."""
-
-_READ_ATTEMPTS = 5
-_PAUSE_SECONDS = 0.2
 
 
 class Cause(enum.StrEnum):
@@ -50,24 +50,18 @@ class Event(NamedTuple):
 
 
 def read(data_dir: Path) -> list[Event]:
-    """The events that are kept, oldest first. What cannot be read is left out."""
-    return _read(data_dir)[0]
-
-
-def _read(data_dir: Path) -> tuple[list[Event], bool]:
-    """Those that can be read, and whether these are all."""
+    """The events that are kept, oldest first. A line that cannot be read is left out. Raises OSError."""
     events: dict[int, Event] = {}
-    is_whole = True
-    try:
-        with _file(data_dir).open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-                    fields = json.loads(line)
-                    event = Event(**{**fields, "cause": Cause(fields["cause"])})
-                    events[event.number] = event  # a later line tells how often
-    except OSError as error:
-        is_whole = isinstance(error, FileNotFoundError)
-    return list(events.values())[-KEPT:], is_whole
+    with (
+        contextlib.suppress(FileNotFoundError, NotADirectoryError),
+        _file(data_dir).open(encoding="utf-8", errors="replace") as lines,
+    ):
+        for line in lines:
+            with contextlib.suppress(ValueError, TypeError, KeyError):
+                fields = json.loads(line)
+                event = Event(**{**fields, "cause": Cause(fields["cause"])})
+                events[event.number] = event  # a later line tells how often
+    return list(events.values())[-KEPT:]
 
 
 class History:
@@ -75,12 +69,8 @@ class History:
 
     def __init__(self, data_dir: Path) -> None:
         self._file = _file(data_dir)
-        for _ in range(_READ_ATTEMPTS):
-            self._events, is_whole = _read(data_dir)
-            if is_whole:
-                self._cut_back()
-                break
-            time.sleep(_PAUSE_SECONDS)  # with half of it, numbers would be given twice, and the other half cut off
+        self._events = _patiently_read(data_dir)
+        self._cut_back()
 
     @property
     def last(self) -> Event | None:
@@ -116,6 +106,15 @@ class History:
             new.unlink(missing_ok=True)
             _append(new, self._events)
             new.replace(self._file)
+
+
+def _patiently_read(data_dir: Path) -> list[Event]:
+    """Wait out passing trouble; a file that cannot be read for good must not keep health from healing."""
+    for _ in range(_ATTEMPTS):
+        with contextlib.suppress(OSError):
+            return read(data_dir)
+        time.sleep(_PAUSE_SECONDS)
+    return []
 
 
 def _append(file: Path, events: list[Event]) -> None:

@@ -45,10 +45,7 @@ class Signs:
         return None if status == http.client.OK else f"/healthz answered {status}"
 
     def _check_heartbeat(self, running: Program) -> str | None:
-        try:
-            last = heartbeat.read(self._run_dir, int(running.name.rpartition("_")[2]))
-        except OSError:  # of this process or of the disk: it says nothing about the worker
-            return None
+        last = heartbeat.read(self._run_dir, int(running.name.rpartition("_")[2]))
         if last is None or last.pid != running.pid:
             return "it has given no sign of life since it started"
         if last.is_fresh():
