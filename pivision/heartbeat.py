@@ -98,10 +98,18 @@ def beat(run_dir: Path, worker: int, task_id: int | None = None, deadline_second
 
 
 def read(run_dir: Path, worker: int) -> Heartbeat | None:
-    """The last sign of worker number `worker`; None if there is none. Raises OSError where nobody can tell just now."""
+    """The last sign of worker number `worker`; None if there is none, or it cannot be read now."""
+    try:
+        return look(run_dir, worker)
+    except OSError:
+        return None
+
+
+def look(run_dir: Path, worker: int) -> Heartbeat | None:
+    """The last sign of worker number `worker`; None if there is none. Raises OSError when that cannot be known."""
     try:
         return Heartbeat(**json.loads(path(run_dir, worker).read_bytes()))
-    except (FileNotFoundError, NotADirectoryError, ValueError, TypeError):
+    except (FileNotFoundError, ValueError, TypeError):
         return None
 
 

@@ -13,37 +13,31 @@ not in a backup, and gone with the image.
 """
 
 import contextlib
-import errno
 import fcntl
 import hashlib
 import io
 import mmap
 import os
 import re
-import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from pivision import program
+from pivision import program, shared_folder
 from pivision.errors import (
     DatabaseBusy,
     ImageEmpty,
     ImageLost,
-    PiVisionError,
     StorageFull,
     StorageUnavailable,
     UploadTooLarge,
 )
 
-_LOCK_TIMEOUT_SECONDS = 5.0
 _CHUNK_BYTES = 256 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREVIEW = ".preview"
 _RESERVE_FILES = 16  # names kept free for the database and everything else, where a filesystem counts them
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-_GONE = (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EISDIR)  # there is no image: nothing, a link, a folder
 _JPEG_BEGIN, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -66,7 +60,7 @@ class ReceivedImage:
     @contextlib.contextmanager
     def bytes(self) -> Iterator[mmap.mmap]:
         """The content, mapped and not read: the size of an upload is no matter of memory."""
-        with _storage_errors():
+        with shared_folder.errors():
             content = mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ)
         with content:
             yield content
@@ -77,8 +71,8 @@ class ReceivedImage:
 
         The block is where the row is made that refers to it.
         """
-        with _locked(self._folder, fcntl.LOCK_SH) as folder:
-            with _storage_errors():
+        with shared_folder.locked(self._folder, fcntl.LOCK_SH) as folder:
+            with shared_folder.errors():
                 os.fsync(self._file.fileno())
                 with contextlib.suppress(FileExistsError):  # the same picture was sent before
                     _name(self._file, self.sha256, folder)
@@ -102,7 +96,7 @@ class Images:
         """
         digest = hashlib.sha256()
         size_bytes = 0
-        with _storage_errors():
+        with shared_folder.errors():
             descriptor = os.open(self._folder, os.O_TMPFILE | os.O_RDWR, 0o600)
         with open(descriptor, "w+b", buffering=0) as file:
             while chunk := stream.read(_CHUNK_BYTES):
@@ -111,7 +105,7 @@ class Images:
                     raise UploadTooLarge(f"the image has more than {max_bytes} bytes (max_upload_bytes)")
                 self.require_room(len(chunk))
                 digest.update(chunk)
-                with _storage_errors():
+                with shared_folder.errors():
                     _write_all(file, chunk)
             if not size_bytes:
                 raise ImageEmpty("the image has no bytes")
@@ -128,7 +122,7 @@ class Images:
 
     def _make_folders(self) -> None:
         """All at once and durable, so that receiving an image never waits for a folder of its own."""
-        with _storage_errors():
+        with shared_folder.errors():
             for number in range(256):
                 program.make_private_folder(self._shard_folder(number))
             for folder in (self._folder, self._folder.parent):
@@ -163,20 +157,20 @@ class Images:
     def open(self, sha256: str) -> BinaryIO:
         """The image, to be read. Raises ImageLost, and StorageUnavailable where nobody can tell whether it is there."""
         path = self.path(sha256)
-        with _reading(sha256):
+        with shared_folder.reading(sha256):
             return open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb")
 
     def read(self, sha256: str) -> bytes:
         """The image's bytes. Raises ImageLost, StorageUnavailable."""
-        with self.open(sha256) as image, _reading(sha256):
+        with self.open(sha256) as image, shared_folder.reading(sha256):
             return image.read()
 
     def keep_preview(self, sha256: str, jpeg: bytes) -> None:
         """Put a small JPEG of an image beside it. Whatever stands in the way, it can be done without."""
         file = self._preview(sha256)
-        with contextlib.suppress(StorageFull, StorageUnavailable, DatabaseBusy), _storage_errors():
+        with contextlib.suppress(StorageFull, StorageUnavailable, DatabaseBusy), shared_folder.errors():
             self.require_room(len(jpeg))
-            with _locked(file.parent, fcntl.LOCK_SH) as folder:
+            with shared_folder.locked(file.parent, fcntl.LOCK_SH) as folder:
                 descriptor = os.open(file.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
                 with open(descriptor, "w+b", buffering=0) as nameless:
                     _write_all(nameless, jpeg)
@@ -199,7 +193,7 @@ class Images:
         freed_bytes = 0
         for sha256 in filter(_SHA256.fullmatch, sha256s):
             file = self.path(sha256)
-            with contextlib.suppress(OSError, StorageUnavailable), _locked(file.parent, fcntl.LOCK_EX, 0):
+            with contextlib.suppress(OSError, StorageUnavailable), shared_folder.locked(file.parent, fcntl.LOCK_EX, 0):
                 if not is_referenced(sha256):
                     for path in (file, self._preview(sha256)):
                         with contextlib.suppress(FileNotFoundError):
@@ -218,7 +212,7 @@ class Images:
     def shard_bytes(self, number: int) -> int:
         """The size of one of the 256 folders: its images and their previews."""
         size_bytes = 0
-        with _storage_errors():
+        with shared_folder.errors():
             for file in self._files(number):
                 with contextlib.suppress(FileNotFoundError):  # removed just now
                     size_bytes += file.stat(follow_symlinks=False).st_size
@@ -226,7 +220,7 @@ class Images:
 
     def shards_changed_ns(self) -> dict[int, int]:
         """When a file in each folder was made or removed last: differs when its size may. Raises StorageUnavailable."""
-        with _storage_errors(), os.scandir(self._folder) as folders:
+        with shared_folder.errors(), os.scandir(self._folder) as folders:
             return {
                 int(folder.name, 16): folder.stat(follow_symlinks=False).st_mtime_ns
                 for folder in folders
@@ -241,13 +235,13 @@ class Images:
         return self.path(sha256).with_name(sha256 + _PREVIEW)
 
     def _disk(self) -> os.statvfs_result:
-        with _storage_errors():
+        with shared_folder.errors():
             return os.statvfs(self._folder)
 
     def _files(self, number: int) -> list[os.DirEntry[str]]:
         """The files in this folder, but for those that are not ours. Raises StorageUnavailable."""
         try:
-            with _storage_errors(), os.scandir(self._shard_folder(number)) as files:
+            with shared_folder.errors(), os.scandir(self._shard_folder(number)) as files:
                 return [file for file in files if _SHA256.fullmatch(file.name.removesuffix(_PREVIEW))]
         except StorageUnavailable as error:
             if isinstance(error.__cause__, FileNotFoundError):
@@ -269,52 +263,3 @@ def _write_all(file: BinaryIO, chunk: bytes) -> None:
     rest = memoryview(chunk)
     while rest:
         rest = rest[file.write(rest) :]
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, kind: int, timeout_seconds: float = _LOCK_TIMEOUT_SECONDS) -> Iterator[int]:
-    """Hold flock on `folder` and yield its descriptor. The kernel lets go of it when this process dies.
-
-    Raises BlockingIOError at once when no wait was allowed, else DatabaseBusy when the wait was in vain, and
-    StorageUnavailable.
-    """
-    with _storage_errors():
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        give_up = time.monotonic() + timeout_seconds
-        while True:
-            try:
-                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if not timeout_seconds:
-                    raise
-                if time.monotonic() >= give_up:
-                    raise DatabaseBusy(f"{folder} is locked by another process") from None
-                time.sleep(0.005)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-@contextlib.contextmanager
-def _storage_errors() -> Iterator[None]:
-    """Let the block raise StorageFull or StorageUnavailable instead of OSError."""
-    try:
-        yield
-    except OSError as error:
-        raise _of_disk(error, error.filename or "the folder of the images") from error
-
-
-@contextlib.contextmanager
-def _reading(sha256: str) -> Iterator[None]:
-    """Let the block raise ImageLost where there is no such file: everything else may pass by itself."""
-    try:
-        yield
-    except OSError as error:
-        about = f"image {sha256[:12]}…"
-        raise (ImageLost(f"{about}: {error.strerror}") if error.errno in _GONE else _of_disk(error, about)) from error
-
-
-def _of_disk(error: OSError, about: object) -> PiVisionError:
-    return (StorageFull if error.errno in _FULL else StorageUnavailable)(f"{about}: {error.strerror}")

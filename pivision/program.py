@@ -39,13 +39,13 @@ def make_private_folder(folder: Path) -> None:
         folder.mkdir(mode=0o700, exist_ok=True)
 
 
-def is_there(file: Path) -> bool:
-    """Whether there is such a file or folder. Raises OSError where nobody can tell just now."""
+def is_gone(path: Path) -> bool:
+    """Whether there is nothing at `path`. Raises OSError when that cannot be known now."""
     try:
-        file.stat()
+        path.stat()
     except (FileNotFoundError, NotADirectoryError):
-        return False
-    return True
+        return True
+    return False
 
 
 def fsync_folder(folder: Path) -> None:

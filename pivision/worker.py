@@ -194,7 +194,7 @@ class Worker:
 
     def _cause_of_death(self, task: Task) -> TaskError:
         try:
-            last = heartbeat.read(self._settings.run_dir, task.worker or 0)
+            last = heartbeat.look(self._settings.run_dir, task.worker or 0)
         except OSError as error:
             raise StorageUnavailable(f"why the worker of task {task.id} died is not known yet: {error}") from error
         attempt = f"on attempt {task.attempt} of {self._settings.max_attempts}"

@@ -75,7 +75,7 @@ class Ready:
         return "ok"
 
     def _worker(self) -> str:
-        beats = (heartbeat.read(self._settings.run_dir, worker) for worker in range(1, self._settings.workers + 1))
+        beats = (heartbeat.look(self._settings.run_dir, worker) for worker in range(1, self._settings.workers + 1))
         try:
             is_heard = any(beat and beat.is_fresh() for beat in beats)
         except OSError:

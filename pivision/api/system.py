@@ -139,9 +139,7 @@ class System:
         )
 
     def _worker(self, number: int) -> WorkerReport:
-        beat = None
-        with contextlib.suppress(OSError):
-            beat = heartbeat.read(self._settings.run_dir, number)
+        beat = heartbeat.read(self._settings.run_dir, number)
         if beat is None:
             return WorkerReport(number)
         return WorkerReport(number, beat.pid, beat.is_fresh(), beat.task_id, _started_seconds(beat.pid))

@@ -97,7 +97,7 @@ class Gate:
 
     def _is_checked(self) -> bool:
         """Whether this file was checked for this supervisord. Raises OSError where nobody can tell just now."""
-        if not (program.is_there(self._marker) and program.is_there(self._file)):
+        if program.is_gone(self._marker) or program.is_gone(self._file):
             return False
         return self._marker.read_bytes() == self._mark().encode()
 
@@ -110,7 +110,7 @@ class Gate:
 
     def _save(self, store: Store) -> None:
         """The first program that comes saves what was in a file that has been deleted: they all have the same open."""
-        if program.is_there(self._rescued):
+        if not program.is_gone(self._rescued):
             return
         new = self._rescued.with_suffix(f".{os.getpid()}")
         for attempt in range(1, _SAVE_ATTEMPTS + 1):

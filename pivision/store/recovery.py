@@ -63,13 +63,13 @@ class Recovery:
         """
         with failures.of_the_disk():
             unfinished = self._unfinished()
-            if unfinished and program.is_there(self._file) and program.is_there(unfinished / _REPORT):
+            if unfinished and not program.is_gone(self._file) and not program.is_gone(unfinished / _REPORT):
                 self._finish(unfinished)
-            if not program.is_there(self._file):
+            if program.is_gone(self._file):
                 return "the database was missing" if self._has_traces() else None
             if (fault := soundness.fault(self._file)) is not None:
                 return fault
-            if program.is_there(self._rescued):
+            if not program.is_gone(self._rescued):
                 return "the database was deleted or replaced while it was in use"
             return self._what_it_lacks()
 
@@ -94,7 +94,7 @@ class Recovery:
 
     def _has_traces(self) -> bool:
         traces = (backup.folder(self._data_dir), self._damaged_dir, ledger.Ledger(self._data_dir).file, self._rescued)
-        return any(program.is_there(trace) for trace in (*traces, *self._beside()))
+        return any(not program.is_gone(trace) for trace in (*traces, *self._beside()))
 
     def _what_it_lacks(self) -> str | None:
         """A file that is sound and older than what was acknowledged has lost its -wal."""
@@ -108,7 +108,7 @@ class Recovery:
         sources = [
             salvage.source(name, file)
             for name, file in (("rescue", self._rescued), ("database", old))
-            if program.is_there(file) and file.is_file() and file.stat().st_size
+            if not program.is_gone(file) and file.is_file() and file.stat().st_size
         ]
         copy = backup.newest_sound(backup.folder(self._data_dir))
         if copy:
@@ -148,7 +148,7 @@ class Recovery:
     def _beside(self) -> list[Path]:
         """What SQLite keeps beside the database. A new database must never meet an old -wal."""
         names = (self._file.name + suffix for suffix in ("-wal", "-shm", "-journal"))
-        return [file for name in names if program.is_there(file := self._data_dir / name)]
+        return [file for name in names if not program.is_gone(file := self._data_dir / name)]
 
     def _folders(self) -> list[Path]:
         """The newest first."""
@@ -157,7 +157,7 @@ class Recovery:
 
     def _unfinished(self) -> Path | None:
         for folder in self._folders()[:1]:
-            if program.is_there(folder / _UNFINISHED) or not any(folder.iterdir()):
+            if not program.is_gone(folder / _UNFINISHED) or not any(folder.iterdir()):
                 return folder
         return None
 
@@ -173,8 +173,8 @@ class Recovery:
     def _move_aside(self, folder: Path) -> None:
         """The database first: as long as it is in its place, nothing of it has been moved."""
         for file in (self._file, *self._beside()):
-            if program.is_there(file):
-                is_taken = program.is_there(
+            if not program.is_gone(file):
+                is_taken = not program.is_gone(
                     folder / file.name
                 )  # by an earlier attempt; somebody has put another one here
                 file.rename(folder / (f"{file.name}.{os.getpid()}" if is_taken else file.name))

@@ -19,7 +19,7 @@ def prepare(file: Path, timeout_seconds: float) -> None:
 
     Raises DatabaseUnusable for a file that is not ours, zero bytes included: PiVision never adopts one.
     """
-    if not program.is_there(file):
+    if program.is_gone(file):
         _create(file)
     with contextlib.closing(connect(file, timeout_seconds)) as connection:
         if connection.pragma("application_id") != APPLICATION_ID:

@@ -127,7 +127,7 @@ def test_a_worker_is_dead_only_when_its_lock_can_be_taken(run_dir: Path) -> None
         assert worker_lock.try_hold(run_dir, 1) is None
         heartbeat.beat(run_dir, 1)  # is left out
         with pytest.raises(OSError, match="Too many open files"):
-            heartbeat.read(run_dir, 1)
+            heartbeat.look(run_dir, 1)
     assert heartbeat.read(run_dir, 1) is None
 
 

@@ -77,7 +77,9 @@ def counted(retention: Retention) -> Retention:
 def test_beyond_the_quota_the_oldest_go_and_nothing_that_waits(store: Store, images: Images) -> None:
     done = [add(store, images, b"%d" % number) for number in range(120)]  # more than one step's share
     queued = add(store, images, b"queued", State.QUEUED)
-    counted(Retention(store, images, max_age_days=1, max_bytes=1))
+    retention = Retention(store, images, max_age_days=1, max_bytes=1)
+    for _ in range(20):  # each look ends after half a second
+        counted(retention)
     assert store.counts() == {**dict.fromkeys(State, 0), State.QUEUED: 1, State.DONE: 10}
     assert images.read(queued) == b"queued"
     assert [images.path(sha256).exists() for sha256 in done] == [False] * 110 + [True] * 10  # the last may yet be read
