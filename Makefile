@@ -28,7 +28,8 @@ test-pi: $(VENV)/installed-dev
 check: $(VENV)/installed-dev
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
-	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy --python-version=3.11
+	$(VENV)/bin/mypy --python-version=3.13
 	$(VENV)/bin/lint-imports
 
 # After a change of pins: the SHA-256 of every file that PyPI has for them, and what is in them, by name and licence.

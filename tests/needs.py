@@ -25,6 +25,7 @@ REMEDIES = {
     "chromium": "sudo apt install chromium",
     "axe-core": "npm install --prefix tests/browser",
     "prometheus": "sudo apt install prometheus",
+    "strace": "sudo apt install strace, where processes may be traced",
     "text": ".venv/bin/python -m pip install --no-deps -r requirements-text.txt",
     "models": ".venv/bin/python -m pivision models install",
     "photographs": "PIVISION_TEST_CODES names no copy of test/samples of github.com/zxing-cpp/zxing-cpp",
@@ -37,6 +38,7 @@ _ARE_THERE: dict[str, Callable[[], bool]] = {
     "chromium": CHROMIUM.exists,
     "axe-core": AXE.exists,
     "prometheus": PROMETHEUS.exists,
+    "strace": lambda: shutil.which("strace") is not None,
     "text": lambda: inventory.text_reader() is not None,
 }
 

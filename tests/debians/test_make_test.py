@@ -18,7 +18,7 @@ from tests.needs import LACK
 pytestmark = pytest.mark.skipif(bool(root.what_is_missing()), reason=str(root.what_is_missing()))
 
 SECONDS = 1500
-LACKING = "root chromium axe-core prometheus models photographs"
+LACKING = "root chromium axe-core prometheus strace models photographs"
 """What these machines lack, and a run of all tests elsewhere has."""
 
 LOOK_AT_THE_MACHINE = "tests/unit tests/appliance/test_doctor.py tests/appliance/test_commands.py"

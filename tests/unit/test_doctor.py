@@ -252,7 +252,8 @@ def test_settings_that_cannot_be_read_are_a_failure(tmp_path: Path, monkeypatch:
     found = only(service.settings(Site()))
     assert found.state == "failure"
     assert "workres: there is no such setting; is it 'workers'?" in found.seen
-    file.write_text("port = 8123\n")
+    # Other folders than those of this checkout, in which a service may run that commands find.
+    file.write_text(f'port = 8123\ndata_dir = "{tmp_path}/data"\nrun_dir = "{tmp_path}/run"\n')
     assert only(service.settings(Site())).state == "ok"
     assert Site().settings.port == 8123
 
