@@ -33,7 +33,7 @@ class Folders:
         with contextlib.suppress(OSError):
             restore_secrets(self._secrets, self._copy)
             found = {str(file): file.stat().st_mtime_ns for file in self._secrets.rglob("*")}
-            if found and (found != self._copied or not program.is_there(self._copy)):
+            if found and (found != self._copied or program.is_gone(self._copy)):
                 new = self._copy.with_suffix(".new")
                 shutil.rmtree(new, ignore_errors=True)
                 shutil.copytree(self._secrets, new)
@@ -44,12 +44,12 @@ class Folders:
 
 def restore_secrets(secrets: Path, copy: Path) -> None:
     """Put the copy where the secrets were, if they are gone: nobody is there to hand out new tokens. Raises OSError."""
-    if program.is_there(copy) and not program.is_there(secrets):
+    if not program.is_gone(copy) and program.is_gone(secrets):
         shutil.copytree(copy, secrets)
 
 
 def _is_missing(folder: Path) -> bool:
     try:
-        return not program.is_there(folder)
+        return program.is_gone(folder)
     except OSError:
         return False
