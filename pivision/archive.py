@@ -16,6 +16,7 @@ from typing import BinaryIO, NamedTuple
 
 from pivision import instance, program, supervision, tarball
 from pivision.config import Settings
+from pivision.disk import Disk
 from pivision.errors import (
     ApplianceRunning,
     BackupInvalid,
@@ -31,7 +32,6 @@ from pivision.store import Store, adoption, failures, gate, salvage, soundness
 _DATABASE = "pivision.db"
 _FOREIGN = "foreign.db"  # the database of the backup, before its rows are taken
 _CHUNK_BYTES = 1 << 20
-_RESERVE_FILES = 16
 _MEMBER = re.compile(rf"{re.escape(_DATABASE)}|images/([0-9a-f]{{2}})/\1[0-9a-f]{{62}}")
 _REPLACED = (_DATABASE, "pivision.db-wal", "pivision.db-shm", "requests.jsonl", "recovery.json", "backups", "images")
 _TIMEOUT_SECONDS = 3.0
@@ -151,16 +151,16 @@ def _extract(source: Path, folder: Path, reserve_bytes: int) -> dict[str, int]:
     Each picture must be the one that its name says, and the reserve of the disk stays free.
     """
     folder.mkdir(mode=0o700)
-    found: dict[str, int] = {}
+    disk, found = Disk(folder, reserve_bytes), dict[str, int]()
     try:
         with _opened(source) as file:
-            _require_room(folder, os.fstat(file.fileno()).st_size, reserve_bytes)
+            disk.require_room(os.fstat(file.fileno()).st_size)
             for member in tarball.members(file):
                 if not _MEMBER.fullmatch(member.name):
                     raise BackupInvalid(f"{member.name[:100]!r} belongs into no backup")
                 if member.name in found:
                     raise BackupInvalid(f"{member.name!r} is in it twice")
-                _require_room(folder, member.size_bytes, reserve_bytes)
+                disk.require_room(member.size_bytes)
                 _copy(file, member, folder / (_FOREIGN if member.name == _DATABASE else member.name))
                 found[member.name] = member.size_bytes
     except BackupInvalid as error:
@@ -181,14 +181,6 @@ def _opened(source: Path) -> BinaryIO:
         os.close(descriptor)
         raise BackupInvalid("it is no plain file")
     return open(descriptor, "rb")
-
-
-def _require_room(folder: Path, size_bytes: int, reserve_bytes: int) -> None:
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize - size_bytes < reserve_bytes:
-        raise StorageFull(f"{size_bytes} bytes more would eat into the reserve (disk_reserve_bytes)")
-    if disk.f_files and disk.f_favail < _RESERVE_FILES:
-        raise StorageFull(f"{disk.f_favail} more files can be made on this disk: too few")
 
 
 def _copy(file: BinaryIO, member: tarball.Member, target: Path) -> None:
@@ -213,7 +205,7 @@ def _copy(file: BinaryIO, member: tarball.Member, target: Path) -> None:
 def _adopt(folder: Path, sizes: dict[str, int], settings: Settings) -> None:
     """Make the database that is put in place: of the rows of the one that was unpacked."""
     foreign = folder / _FOREIGN
-    _require_room(folder, foreign.stat().st_size, settings.disk_reserve_bytes)
+    Disk(folder, settings.disk_reserve_bytes).require_room(foreign.stat().st_size)
     before = settings.database if settings.database.is_file() else None
     try:
         adoption.adopt(foreign, folder / _DATABASE, sizes, before)

@@ -16,12 +16,13 @@ from pivision.api import problems
 from pivision.api.headers import SAFE_HEADERS
 from pivision.api.heads import FORM_EXTRA_BYTES
 from pivision.config import Settings
+from pivision.disk import Disk
 from pivision.errors import PiVisionError
 from pivision.streams import StreamChannel, Streams, is_stream
 from pivision.wire.admission import ADMITTED, Gatekeeper
 from pivision.wire.channel import Timing, group_of
 from pivision.wire.parser import Bounds
-from pivision.wire.spool import Disk, Spool
+from pivision.wire.spool import Spool
 
 _NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPTED_AT_ONCE = 16  # each turn of the loop looks at every connection

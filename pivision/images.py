@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from pivision import program, shared_folder
+from pivision.disk import Disk
 from pivision.errors import (
     DatabaseBusy,
     ImageEmpty,
@@ -37,7 +38,6 @@ _CHUNK_BYTES = 256 * 1024
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SHARD = re.compile(r"[0-9a-f]{2}")
 _PREVIEW = ".preview"
-_RESERVE_FILES = 16  # names kept free for the database and everything else, where a filesystem counts them
 _JPEG_BEGIN, _JPEG_END = b"\xff\xd8", b"\xff\xd9"
 
 
@@ -85,7 +85,7 @@ class Images:
 
     def __init__(self, folder: Path, reserve_bytes: int) -> None:
         self._folder = folder
-        self._reserve_bytes = reserve_bytes
+        self.disk = Disk(folder, reserve_bytes)
         self._make_folders()
 
     @contextlib.contextmanager
@@ -103,7 +103,7 @@ class Images:
                 size_bytes += len(chunk)
                 if size_bytes > max_bytes:
                     raise UploadTooLarge(f"the image has more than {max_bytes} bytes (max_upload_bytes)")
-                self.require_room(len(chunk))
+                self.disk.require_room(len(chunk))
                 digest.update(chunk)
                 with shared_folder.errors():
                     _write_all(file, chunk)
@@ -128,26 +128,6 @@ class Images:
             for folder in (self._folder, self._folder.parent):
                 program.fsync_folder(folder)
 
-    def require_room(self, size_bytes: int) -> None:
-        """Raise StorageFull if `size_bytes` more would eat into the reserve, or if no more files can be made."""
-        disk = self._disk()
-        free_bytes = disk.f_bavail * disk.f_frsize
-        if free_bytes - size_bytes < self._reserve_bytes:
-            free = f"{free_bytes} bytes are free"
-            raise StorageFull(f"{free}, of which {self._reserve_bytes} are the reserve (disk_reserve_bytes)")
-        if disk.f_files and disk.f_favail < _RESERVE_FILES:  # btrfs and its like count none: all is 0
-            raise StorageFull(f"{disk.f_favail} more files can be made on this disk (df -i): too few")
-
-    def free_bytes(self) -> int:
-        """What this process may still write on the disk of the images."""
-        disk = self._disk()
-        return disk.f_bavail * disk.f_frsize
-
-    def disk_bytes(self) -> int:
-        """The size of the disk of the images; 0 where the filesystem does not tell."""
-        disk = self._disk()
-        return disk.f_blocks * disk.f_frsize
-
     def path(self, sha256: str) -> Path:
         """Where the image is, if it is. Raises ImageLost for what is no SHA-256: no path is made of it."""
         if not _SHA256.fullmatch(sha256):
@@ -169,7 +149,7 @@ class Images:
         """Put a small JPEG of an image beside it. Whatever stands in the way, it can be done without."""
         file = self._preview(sha256)
         with contextlib.suppress(StorageFull, StorageUnavailable, DatabaseBusy), shared_folder.errors():
-            self.require_room(len(jpeg))
+            self.disk.require_room(len(jpeg))
             with shared_folder.locked(file.parent, fcntl.LOCK_SH) as folder:
                 descriptor = os.open(file.parent, os.O_TMPFILE | os.O_RDWR, 0o600)
                 with open(descriptor, "w+b", buffering=0) as nameless:
@@ -233,10 +213,6 @@ class Images:
 
     def _preview(self, sha256: str) -> Path:
         return self.path(sha256).with_name(sha256 + _PREVIEW)
-
-    def _disk(self) -> os.statvfs_result:
-        with shared_folder.errors():
-            return os.statvfs(self._folder)
 
     def _files(self, number: int) -> list[os.DirEntry[str]]:
         """The files in this folder, but for those that are not ours. Raises StorageUnavailable."""

@@ -68,7 +68,7 @@ class Retention:
             return
         self._count_due = now + _COUNT_PAUSE_SECONDS
         used_bytes = self._usage.count(now + _COUNT_SECONDS)
-        quota_bytes = self._max_bytes or self._images.disk_bytes() // 2
+        quota_bytes = self._max_bytes or self._images.disk.size_bytes() // 2
         if used_bytes is None or not quota_bytes or used_bytes <= quota_bytes:
             return
         excess_bytes = used_bytes - quota_bytes

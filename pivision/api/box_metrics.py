@@ -108,7 +108,7 @@ class BoxMetrics(Collector):
         return family
 
     def _of_machine(self) -> Iterator[Metric]:
-        free, reserve = self._images.free_bytes(), self._settings.disk_reserve_bytes
+        free, reserve = self._images.disk.free_bytes(), self._settings.disk_reserve_bytes
         yield GaugeMetricFamily("pivision_disk_free_bytes", "Free on the disk of the pictures.", free)
         yield GaugeMetricFamily("pivision_disk_reserve_bytes", "Of these, kept free for everything else.", reserve)
         available = psutil.virtual_memory().available

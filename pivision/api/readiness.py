@@ -69,7 +69,7 @@ class Ready:
 
     def _disk(self) -> str:
         try:
-            self._images.require_room(0)
+            self._images.disk.require_room(0)
         except PiVisionError as error:
             return error.code
         return "ok"

@@ -132,7 +132,7 @@ class System:
             health=_health(self._settings.run_dir / "health.json"),
             restarts=_restarts(self._settings.data_dir),
             recovery=_read(report_file(self._settings.data_dir)),
-            disk=DiskReport(self._images.free_bytes(), self._settings.disk_reserve_bytes),
+            disk=DiskReport(self._images.disk.free_bytes(), self._settings.disk_reserve_bytes),
             memory=MemoryReport(memory.total, memory.available),
             temperature_celsius=temperature_celsius(),
             supervisor_port=self._settings.supervisor_port,

@@ -19,7 +19,8 @@ import apsw
 import msgspec
 
 from pivision import program
-from pivision.errors import DatabaseBusy, DatabaseUnusable, PiVisionError, StorageFull
+from pivision.disk import Disk
+from pivision.errors import DatabaseBusy, DatabaseUnusable, PiVisionError
 from pivision.store import Store, copies, failures, fingerprint, soundness
 from pivision.store.fingerprint import Fingerprint
 from pivision.store.ledger import Ledger
@@ -36,7 +37,7 @@ class Backups:
         self._ledger = Ledger(data_dir)
         self._kept = kept
         self._every_seconds = every_seconds
-        self._reserve_bytes = reserve_bytes
+        self._disk = Disk(self.folder, reserve_bytes)
         self._last: tuple[Path | None, Fingerprint | None] = (None, None)
         self._said = ""
         self._log = logging.getLogger("backup")
@@ -61,7 +62,7 @@ class Backups:
         with failures.of_the_disk():
             program.make_private_folder(self.folder)
             with _alone(self.folder):
-                self._require_room(store.file)
+                self._disk.require_room(store.file.stat().st_size)
                 number = max((int(file.stem) for file in _files(self.folder, "*.*")), default=0) + 1
                 self._ledger.rotate(self.folder / f"{number}.jsonl")
                 new, made = self.folder / "backup.new", self.folder / f"{number}.db"
@@ -88,12 +89,6 @@ class Backups:
         if newest != self._last[0]:
             self._last = newest, fingerprint_of(newest) if newest else None
         return self._last[1]
-
-    def _require_room(self, file: Path) -> None:
-        disk = os.statvfs(self.folder)
-        wanted = file.stat().st_size + self._reserve_bytes
-        if disk.f_bavail * disk.f_frsize < wanted:
-            raise StorageFull(f"a backup needs {wanted} bytes, the reserve (disk_reserve_bytes) included")
 
     def _require_sound(self, copy: Path, store: Store) -> None:
         """A copy is page by page: what is wrong with it is wrong with the database, or the disk has written wrongly."""

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple, Protocol
 from waitress.parser import HTTPRequestParser, ParsingError, TransferEncodingNotImplemented
 from waitress.receiver import FixedStreamReceiver
 
+from pivision.disk import Disk
 from pivision.errors import InvalidRequest, PiVisionError, RequestTimeout, Unauthorized, UploadTooLarge
 from pivision.wire import head
 from pivision.wire.admission import ADMITTED, REFUSAL, Environment, Gatekeeper, Verdict
 from pivision.wire.chunks import ChunkedBody
-from pivision.wire.spool import Disk, Spool, SpooledBody
+from pivision.wire.spool import Spool, SpooledBody
 
 _CHUNKED_FACTOR = 8  # what a body in chunks may have on the wire: a chunk of one byte has six
 _KEY_WITHIN_BYTES = 64 << 10  # of a form: behind that, a key is found only when the whole form was read

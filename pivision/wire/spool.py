@@ -10,11 +10,11 @@ import os
 import tempfile
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from pathlib import Path
 from typing import IO
 
-from pivision.errors import StorageFull, TooManyUploads
+from pivision import shared_folder
+from pivision.disk import Disk
+from pivision.errors import TooManyUploads
 
 _IN_MEMORY_BYTES = 512 << 10
 _STEP_BYTES = 64 << 10  # a body in chunks does not say how long it is
@@ -51,7 +51,7 @@ class Spool:
 class SpooledBody:
     """One body, in waitress' interface of a buffer. Raises TooManyUploads when it is made, and when it grows."""
 
-    def __init__(self, spool: Spool, address: str, size_bytes: int, disk: "Disk") -> None:
+    def __init__(self, spool: Spool, address: str, size_bytes: int, disk: Disk) -> None:
         self._spool = spool
         self._address = address
         self._disk = disk
@@ -68,7 +68,7 @@ class SpooledBody:
         self._size_bytes += len(data)
         if self._size_bytes > self._taken_bytes:
             self._take(max(_STEP_BYTES, self._size_bytes - self._taken_bytes))
-        with self._disk.errors():
+        with shared_folder.errors():
             self._file.write(data)
 
     def move(self, spool: Spool, size_bytes: int) -> None:
@@ -86,7 +86,7 @@ class SpooledBody:
 
     def flush(self) -> None:
         """Write what is still to be written. Raises StorageFull."""
-        with self._disk.errors():
+        with shared_folder.errors():
             self._file.flush()
 
     def getfile(self) -> IO[bytes]:
@@ -105,29 +105,3 @@ class SpooledBody:
         self._disk.require_room(size_bytes)
         self._spool.take(self._address, size_bytes)
         self._taken_bytes += size_bytes
-
-
-class Disk:
-    """The disk on which bodies wait, with its reserve."""
-
-    def __init__(self, folder: Path, reserve_bytes: int) -> None:
-        self.folder = folder
-        self._reserve_bytes = reserve_bytes
-
-    def require_room(self, size_bytes: int) -> None:
-        """Raise StorageFull if `size_bytes` more would eat into the reserve."""
-        with self.errors():
-            disk = os.statvfs(self.folder)
-        free_bytes = disk.f_bavail * disk.f_frsize
-        if free_bytes - size_bytes < self._reserve_bytes:
-            raise StorageFull(
-                f"{free_bytes} bytes are free, of which {self._reserve_bytes} are the reserve (disk_reserve_bytes)"
-            )
-
-    @contextlib.contextmanager
-    def errors(self) -> Iterator[None]:
-        """Raise StorageFull for what the disk refuses."""
-        try:
-            yield
-        except OSError as error:
-            raise StorageFull(f"the upload cannot be written: {error.strerror}") from error

@@ -255,16 +255,16 @@ def test_while_one_keeps_and_another_removes_no_row_is_without_its_image(images:
 
 
 def test_the_reserve_is_not_touched(images: Images, tmp_path: Path) -> None:
-    full = Images(tmp_path / "full", reserve_bytes=images.free_bytes() + (1 << 40))
+    full = Images(tmp_path / "full", reserve_bytes=images.disk.free_bytes() + (1 << 40))
     with pytest.raises(StorageFull, match="disk_reserve_bytes"):
-        full.require_room(0)
+        full.disk.require_room(0)
     with pytest.raises(StorageFull):
         with full.receive(io.BytesIO(b"x"), LIMIT):
             pytest.fail("it was taken")
     assert files(full) == set()
-    images.require_room(0)
+    images.disk.require_room(0)
     with pytest.raises(StorageFull):
-        images.require_room(images.free_bytes() + (1 << 40))
+        images.disk.require_room(images.disk.free_bytes() + (1 << 40))
 
 
 def test_shards_share_out_all_images(images: Images) -> None:
