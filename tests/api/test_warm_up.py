@@ -1,5 +1,6 @@
 """A worker that loads models at its start lives, however long that takes."""
 
+import contextlib
 import os
 import signal
 from pathlib import Path
@@ -17,16 +18,17 @@ from tests.vision.networks import HANGING_LOADER, owned
 
 def test_a_worker_shows_that_it_lives_while_a_model_is_tried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Health would end it else, and each of its successors."""
-    tells = tmp_path / "tells"
-    os.mkfifo(tells)
     (tmp_path / "sitecustomize.py").write_text(HANGING_LOADER)
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("TRIAL_TELLS", str(tells))
     (tmp_path / "models").mkdir()
     owned(tmp_path / "models", "slow", weights("yolox_nano.onnx"), LABELS, family="yolox", side_px=416)
     settings = {"models_dir": tmp_path / "models", "models_at_start": "objects"}
-    with serving(**settings) as api, api.program("pivision.worker", "1") as worker:
-        trial = int(tells.read_text())
+    with contextlib.ExitStack() as stack:
+        api = stack.enter_context(serving(**settings))
+        tells = api.run_dir / heartbeat.FOLDER / "trial"  # where a worker may write
+        api.environment["PYTHON_TELLS"] = str(tells)  # a name that a worker keeps
+        worker = stack.enter_context(api.program("pivision.worker", "1"))
+        trial = int(eventually(lambda: tells.read_text().strip() if tells.exists() else None, "the trial hangs"))
         sign = heartbeat.read(api.run_dir, 1)
         os.kill(trial, signal.SIGKILL)
         assert sign is not None

@@ -38,16 +38,19 @@ def owned(folder: Path, name: str, file: Path, labels: tuple[str, ...], *, famil
 
 HANGING_LOADER = """
 import os, signal, sys
-if "pivision.vision.trial" in sys.orig_argv and sys.orig_argv[-1] == os.environ.get("TRIAL_OF", sys.orig_argv[-1]):
+if "pivision.vision.trial" in sys.orig_argv and sys.orig_argv[-1] == os.environ.get("PYTHON_TRIAL", sys.orig_argv[-1]):
     import cv2
     def load(path):
-        with open(os.environ["TRIAL_TELLS"], "w") as file:
+        with open(os.environ["PYTHON_TELLS"], "w") as file:
             print(os.getpid(), file=file)
         while True:
             signal.pause()
     cv2.dnn.readNetFromONNX = load
 """
-"""A sitecustomize.py with which trials, or that of the model TRIAL_OF, hang once their pid stands in TRIAL_TELLS."""
+"""A sitecustomize.py with which trials, or that of the model PYTHON_TRIAL, hang once their pid stands in PYTHON_TELLS.
+
+A worker keeps variables whose names begin so.
+"""
 
 
 @functools.cache

@@ -122,7 +122,7 @@ def test_a_trial_does_not_outlive_its_worker(folder: Path, tmp_path: Path) -> No
     worker = subprocess.Popen(
         [sys.executable, "-c", tries, str(folder)],
         cwd=ROOT,
-        env={**os.environ, "TRIAL_TELLS": str(tells), "PYTHONPATH": str(tmp_path)},
+        env={**os.environ, "PYTHON_TELLS": str(tells), "PYTHONPATH": str(tmp_path)},
     )
     child = os.pidfd_open(int(tells.read_text()))
     worker.kill()
