@@ -253,7 +253,8 @@ def test_settings_that_cannot_be_read_are_a_failure(tmp_path: Path, monkeypatch:
     assert found.state == "failure"
     assert "workres: there is no such setting; is it 'workers'?" in found.seen
     # Other folders than those of this checkout, in which a service may run that commands find.
-    file.write_text(f'port = 8123\ndata_dir = "{tmp_path}/data"\nrun_dir = "{tmp_path}/run"\n')
+    monkeypatch.setenv("PIVISION_RUN_DIR", str(tmp_path / "run"))
+    file.write_text(f'port = 8123\ndata_dir = "{tmp_path}/data"\n')
     assert only(service.settings(Site())).state == "ok"
     assert Site().settings.port == 8123
 
