@@ -116,7 +116,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
                 # It stays in the kernel's queue, and would be reported again at once.
                 self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
                 logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
-                self._make_place(self._open_channels())
+                self._make_place([channel for channel in self._open_channels() if not channel.is_recognized])
                 return
             if accepted is None:
                 return

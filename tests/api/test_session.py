@@ -16,6 +16,7 @@ import pytest
 from pivision import tokens
 from pivision.store import gate
 from pivision.tokens import Scope
+from tests import needs
 from tests.api.conftest import Api, assert_problem, form, png, serving
 from tests.box import Answer, eventually
 
@@ -284,7 +285,7 @@ def full(folder: Path) -> Iterator[None]:
     """A disk without a free byte at this folder. Skips where none can be mounted."""
     mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4k", "tmpfs", folder], capture_output=True)
     if mounted.returncode:
-        pytest.skip("no file system can be mounted here")
+        needs.skip("root", "no file system can be mounted here")
     try:
         (folder / "filler").write_bytes(bytes(4096))
         yield

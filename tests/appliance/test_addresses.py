@@ -1,6 +1,5 @@
 """Whatever `host` is: it is served there, health asks there, and every command finds it there."""
 
-import os
 import random
 import socket
 import subprocess
@@ -11,10 +10,11 @@ import pytest
 
 from pivision.health.signs import Signs
 from pivision.port import holder
+from tests import needs
 from tests.appliance.test_commands import pivision
 from tests.box import Box, eventually, running_box
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give this machine another address")
+needs_root = needs.mark("root")
 
 
 def link_local() -> Iterator[str]:

@@ -4,14 +4,13 @@ import contextlib
 import hashlib
 import http.client
 import resource
-import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
+from pivision import heartbeat
+from tests import needs
 from tests.appliance.pictures import noise
 from tests.box import Box, eventually, running_box
 
@@ -21,16 +20,14 @@ TASKS = 5
 @contextlib.contextmanager
 def unreadable(box: Box, program: str, files: list[Path]) -> Iterator[None]:
     """Let each attempt of a running program to open one of these files end in EIO, as when a card does not answer."""
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed")
+    needs.require("strace")
     paths = [argument for file in files for argument in ("-P", str(file))]
-    command = [strace, "-f", "-p", str(box.pid(program)), *paths, "-e", "inject=openat:error=EIO"]
+    command = ["strace", "-f", "-p", str(box.pid(program)), *paths, "-e", "inject=openat:error=EIO"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as tracing:
         assert tracing.stderr is not None
         line = tracing.stderr.readline()
         if "attached" not in line:
-            pytest.skip(f"nothing may be traced here: {line}")
+            needs.skip("strace", f"nothing may be traced here: {line}")
         with (box.folder / "trace").open("w") as rest:  # so that it never waits for somebody to read
             copying = subprocess.Popen(["cat"], stdin=tracing.stderr, stdout=rest)
             try:
@@ -63,7 +60,7 @@ def test_a_server_without_a_descriptor_left_says_so_and_ends_nobody() -> None:
     with running_box() as box:
         task = box.post(noise(1, 64), "quality", wait=30).json
         pids = {name: box.pid(name) for name in ("server", "worker:worker_1", "health")}
-        checked = (box.run_dir / "database.checked").stat().st_mtime_ns
+        checked = (box.run_dir / heartbeat.FOLDER / "database.checked").stat().st_mtime_ns
         connections = [box.connection(10) for _ in range(3)]
         for connection in connections:
             assert status(box, connection, "/v1/system") == 200
@@ -84,7 +81,9 @@ def test_a_server_without_a_descriptor_left_says_so_and_ends_nobody() -> None:
         for connection in connections:
             connection.close()
         assert {name: box.pid(name) for name in pids} == pids
-        assert (box.run_dir / "database.checked").stat().st_mtime_ns == checked, "it was not checked again"
+        assert (box.run_dir / heartbeat.FOLDER / "database.checked").stat().st_mtime_ns == checked, (
+            "it was not checked again"
+        )
 
 
 def status(box: Box, connection: http.client.HTTPConnection, path: str) -> int:

@@ -15,13 +15,14 @@ import pytest
 from pivision import privileges
 from pivision.config import ROOT
 from pivision.install.venv import PYTHON
+from tests import needs
 from tests.box import free_port
 
 UID = 54321  # of nobody on this machine
 SECRET = '{"number": 1, "at": "", "boot_id": "root-only", "uptime_seconds": 0, "program": "", "cause": "boot",'
 SECRET += ' "detail": "root-only", "times": 1}\n'
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up: sudo make test")
+pytestmark = needs.mark("root")
 
 
 class Trap(NamedTuple):
@@ -69,14 +70,17 @@ def environment() -> Iterator[Path]:
     pythons = [PYTHON, Path("/usr/bin", PYTHON.name)]
     readable = next((python for python in pythons if may_be_read(python.resolve())), None)
     if readable is None or not may_be_read(ROOT):
-        pytest.skip("other users cannot read this Python, or this folder")
+        needs.skip("root", "other users cannot read this Python, or this folder")
     with tempfile.TemporaryDirectory() as folder:
         Path(folder).chmod(0o755)
         made = Path(folder, "environment")
         subprocess.run([readable, "-m", "venv", "--without-pip", made], check=True, timeout=60)
         packages = next(path for path in sys.path if path.endswith("site-packages"))
-        (next(made.glob("lib/python3*/site-packages")) / "packages.pth").write_text(packages)
-        (made / "bin" / "supervisord").write_text("import os; print('supervisord of', os.getresuid())\n")
+        own = next(made.glob("lib/python3*/site-packages"))
+        (own / "packages.pth").write_text(packages)
+        (own / "supervisor").mkdir()
+        (own / "supervisor" / "__init__.py").touch()
+        (own / "supervisor" / "supervisord.py").write_text("import os; print('supervisord of', os.getresuid())\n")
         yield made
 
 
@@ -152,7 +156,7 @@ def act(*words: str, **environment: str) -> Act:
 )
 def test_a_link_leads_no_command_of_roots_anywhere(trap: Trap, link: str, to: str, command: Act) -> None:
     if (trap.checkout / "pivision").stat().st_uid == 0 and link == ".venvs":
-        pytest.skip("what root alone may write to, nobody lays links into")
+        return  # what root alone may write to, nobody lays links into
     if link == "data/out":
         from pivision.store import schema
 

@@ -188,6 +188,8 @@ def test_drawings_go_with_their_tasks(sighted: Box) -> None:
 
 def test_memory_that_one_task_took_counts_against_no_later_one() -> None:
     """A network keeps its buffers of the largest picture, and a limit set once counted them for ever."""
+    if weights.find(weights.model("yunet").file) is None:
+        needs.skip("models", weights.how_to_install(weights.model("yunet").file))
     large = io.BytesIO()
     Image.new("RGB", (8000, 6000), "grey").save(large, "JPEG")
     square = io.BytesIO()

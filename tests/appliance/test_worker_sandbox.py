@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pivision import landlock, seccomp
-from tests import weights
+from tests import needs, weights
 from tests.appliance.pictures import faulty, photograph
 from tests.box import Box, eventually, running_box
 
@@ -63,7 +63,7 @@ def intruded(faults: dict[str, str]) -> Iterator[Box]:
         with weights.folder("yunet") as folder, running_box({**faults, **secrets}, models_dir=folder) as box:
             yield box
     except FileNotFoundError as error:
-        pytest.skip(str(error))
+        needs.skip("models", str(error))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_models_that_are_linked_from_elsewhere_later_are_read(tmp_path: Path) ->
     """A rule belongs to a file, and not to its name: a worker whose rules lack one is started again."""
     model = weights.model("yunet")
     if (found := weights.find(model.file)) is None:
-        pytest.skip(weights.how_to_install(model.file))
+        needs.skip("models", weights.how_to_install(model.file))
     with running_box(models_dir=tmp_path / "models") as box:
         assert box.post(photograph(), "quality", wait=20).json["state"] == "done"
         first = box.pid("worker:worker_1")

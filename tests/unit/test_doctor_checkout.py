@@ -9,8 +9,9 @@ import pytest
 
 from pivision.doctor import checkout
 from pivision.doctor.site import Site
+from tests import needs
 
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+ROOT_ONLY = needs.mark("root")
 
 
 @pytest.fixture

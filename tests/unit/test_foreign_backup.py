@@ -12,6 +12,7 @@ import os
 import tarfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import apsw
 import pytest
@@ -92,7 +93,7 @@ def backup(file: Path, database: Path, *more: tuple[tarfile.TarInfo, bytes]) -> 
     return file
 
 
-def sets(column: str, value: object) -> Change:
+def sets(column: str, value: Any) -> Change:
     return lambda raw: raw.execute(f"UPDATE task SET {column} = ? WHERE id = 2", (value,))
 
 
@@ -235,7 +236,7 @@ COLUMNS: dict[str, list[str | int]] = {
 
 
 @pytest.mark.parametrize(("column", "value"), [(name, value) for name, values in COLUMNS.items() for value in values])
-def test_the_table_keeps_such_rows_out(store: Store, column: str, value: object) -> None:
+def test_the_table_keeps_such_rows_out(store: Store, column: str, value: Any) -> None:
     store.add(new_task())
     task = store.claim(1)
     assert task is not None

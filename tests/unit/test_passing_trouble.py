@@ -4,7 +4,6 @@ import contextlib
 import errno
 import os
 import resource
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,6 +18,7 @@ from pivision.images import Images
 from pivision.models import Models
 from pivision.store import Store
 from pivision.store.gate import Gate
+from tests import needs
 from tests.unit.conftest import new_task
 
 CONTENT = b"a picture"
@@ -171,14 +171,12 @@ for _ in range(3):
 
 def with_failing_calls(injection: str, file: Path, code: str, *arguments: object) -> list[str]:
     """What `code` prints while strace makes system calls on `file` fail."""
-    strace = shutil.which("strace")
-    if strace is None:
-        pytest.skip("strace is not installed")
-    command = [strace, "-f", "-o", str(file.parent / "trace"), "-P", str(file), "-e", f"inject={injection}"]
+    needs.require("strace")
+    command = ["strace", "-f", "-o", str(file.parent / "trace"), "-P", str(file), "-e", f"inject={injection}"]
     command += [sys.executable, "-c", code, *map(str, arguments)]
     done = subprocess.run(command, cwd=config.ROOT, capture_output=True, text=True, timeout=60)
     if "ptrace" in done.stderr:
-        pytest.skip("nothing may be traced here")
+        needs.skip("strace", "nothing may be traced here")
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
 

@@ -1,15 +1,13 @@
 """Landlock and seccomp, each tried in a process of its own: what they forbid, and what goes on working."""
 
 import ctypes
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from pivision import landlock, seccomp
 from pivision.config import ROOT
+from tests import needs
 
 HAS_LANDLOCK = landlock.abi() >= landlock.LEAST_ABI
 
@@ -98,7 +96,7 @@ def test_seccomp_forbids_what_reaches_others_and_nothing_else(tmp_path: Path) ->
     assert ended(CALLS, file) == ["True", *["PermissionError"] * 5, "done", "done", "done", "thread"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
+@needs.mark("systemd")
 def test_systemd_lets_a_worker_restrict_itself() -> None:
     """What the unit's SystemCallFilter= leaves: sets of systemd, and calls by name."""
     unit = (ROOT / "systemd" / "pivision.service").read_text(encoding="utf-8")
