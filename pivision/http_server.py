@@ -1,7 +1,6 @@
 """HTTP for the appliance: waitress in the bounds of `wire`, with room for health, and threads for streams."""
 
 import contextlib
-import errno
 import logging
 import time
 from collections import deque
@@ -24,7 +23,6 @@ from pivision.wire.channel import Timing, group_of
 from pivision.wire.parser import Bounds
 from pivision.wire.spool import Spool
 
-_NO_DESCRIPTOR = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _ACCEPTED_AT_ONCE = 16  # each turn of the loop looks at every connection
 _ACCEPT_PAUSE_SECONDS = 1.0
 _TICK_SECONDS = 1.0
@@ -90,6 +88,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         self._max_connections_per_address = settings.max_connections_per_address
         self._next_tick = 0.0
         self._accept_from = 0.0
+        self._evicted: list[Channel] = []
         super().__init__(application, **options)
 
     def fix_addr(self, addr: Any) -> Any:
@@ -107,26 +106,26 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
 
     def handle_accept(self) -> None:
         """Accept what waits in the kernel's queue, as far as there is a place for it or one can be made."""
-        for _ in range(_ACCEPTED_AT_ONCE):
-            try:
-                accepted = self.accept()
-            except OSError as error:
-                if error.errno not in _NO_DESCRIPTOR:
-                    raise
-                # It stays in the kernel's queue, and would be reported again at once.
-                self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
-                logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
-                self._make_place([channel for channel in self._open_channels() if not channel.is_recognized])
-                return
-            if accepted is None:
-                return
-            sock, address = accepted[0], self.fix_addr(accepted[1])
-            with contextlib.suppress(OSError):  # gone already
-                self.set_socket_options(sock)
-            if self._has_place(group_of(address[0])):
-                self.channel_class(self, sock, address, self.adj, map=self._map)
-            else:
-                sock.close()
+        try:
+            for _ in range(_ACCEPTED_AT_ONCE):
+                if (accepted := self.accept()) is None:
+                    break
+                self._welcome(accepted[0], self.fix_addr(accepted[1]))
+        except OSError as error:
+            # Mostly no descriptor is left: the connection stays in the kernel's queue, and would be reported at once again.
+            self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
+            logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
+            self._make_place([channel for channel in self._open_channels() if not channel.is_recognized])
+        while self._evicted:  # last: else a descriptor of theirs, with its events of this turn, would be given anew
+            self._evicted.pop().drop()
+
+    def _welcome(self, sock: Any, address: Any) -> None:
+        with contextlib.suppress(OSError):  # gone already
+            self.set_socket_options(sock)
+        if self._has_place(group_of(address[0])):
+            self.channel_class(self, sock, address, self.adj, map=self._map)
+        else:
+            sock.close()
 
     def add_task(self, channel: Channel) -> None:
         """Let a thread answer the next request of a connection, but hold it while the answer before is not read.
@@ -146,10 +145,12 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
         return len(channels) < self._max_connections or self._make_place(channels)
 
     def _make_place(self, channels: list[Channel]) -> bool:
-        """Close the connection of these that can best be done without, if there is such a one."""
+        """Choose the connection of these that can best be done without, if there is such a one, to be closed."""
         closable = [channel for channel in channels if channel.may_be_evicted]
         if closable:
-            min(closable, key=lambda channel: (channel.is_recognized, channel.since)).drop()
+            evicted = min(closable, key=lambda channel: (channel.is_recognized, channel.since))
+            evicted.will_close = True
+            self._evicted.append(evicted)
         return bool(closable)
 
     def _open_channels(self) -> list[Channel]:

@@ -71,7 +71,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
         self._timing: Timing = server.timing
         self._pace = Pace(self._timing.min_bytes_per_second, self._timing.window_seconds)
         self._answered = 0
-        self._phase: tuple[str, int] = ("idle", 0)
+        self._phase: tuple[str, int] | None = None  # until the first tick
         self.is_held = False
         self._is_lingering = False
         self._linger_bytes = 0
@@ -156,9 +156,13 @@ class Channel(HTTPChannel):  # type: ignore[misc]
     # Reading
 
     def readable(self) -> bool:
-        """Whether the loop should look for bytes; asked of every connection in every turn, so in few steps."""
-        return self._is_lingering or not (
-            self.requests or self.total_outbufs_len or self.will_close or self.close_when_flushed
+        """Whether the loop should look for bytes; asked of every connection in every turn, so in few steps.
+
+        Not of one that was closed in this turn: its descriptor may be that of another connection already.
+        """
+        return self.connected and (
+            self._is_lingering
+            or not (self.requests or self.total_outbufs_len or self.will_close or self.close_when_flushed)
         )
 
     def handle_read(self) -> None:
@@ -219,7 +223,7 @@ class Channel(HTTPChannel):  # type: ignore[misc]
 
     def writable(self) -> bool:
         """Whether the loop should let this write, or close."""
-        return bool(self.total_outbufs_len or self.will_close or self.close_when_flushed)
+        return self.connected and bool(self.total_outbufs_len or self.will_close or self.close_when_flushed)
 
     def handle_close(self) -> None:
         """Close the connection and let go of what has arrived."""

@@ -130,7 +130,14 @@ class Parser(HTTPRequestParser):  # type: ignore[misc]  # waitress has no types
         """Let the application decide whether the body is read, and make room for it."""
         has_body, self.body_rcv = self.body_rcv is not None, None
         environment = self._connection.environment(self)
-        verdict = self._connection.gatekeeper.judge(environment)
+        try:
+            verdict = self._connection.gatekeeper.judge(environment)
+        except PiVisionError as error:
+            if has_body:
+                raise
+            self.extra[REFUSAL] = error  # nothing more comes: the connection may go on
+            self.completed = True
+            return
         self.extra[ADMITTED] = verdict.is_admitted
         if not has_body:
             self.completed = True
