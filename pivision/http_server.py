@@ -112,7 +112,7 @@ class HttpServer(TcpWSGIServer):  # type: ignore[misc]
                     break
                 self._welcome(accepted[0], self.fix_addr(accepted[1]))
         except OSError as error:
-            # Mostly no descriptor is left: the connection stays in the kernel's queue, and would be reported at once again.
+            # Mostly no descriptor is left. What waits in the kernel stays there, and would be reported at once again.
             self._accept_from = time.monotonic() + _ACCEPT_PAUSE_SECONDS
             logging.getLogger("server").warning("no connection can be accepted for now: %s", error.strerror)
             self._make_place([channel for channel in self._open_channels() if not channel.is_recognized])
