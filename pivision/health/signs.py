@@ -78,7 +78,7 @@ class Signs:
 
     def _check_heartbeat(self, running: Program) -> str | None:
         try:
-            last = heartbeat.read(self._run_dir, int(running.name.rpartition("_")[2]))
+            last = heartbeat.look(self._run_dir, int(running.name.rpartition("_")[2]))
         except OSError as error:
             raise Unknown(f"its sign of life cannot be read: {error}") from None
         if last is None or last.pid != running.pid:
