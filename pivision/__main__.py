@@ -96,6 +96,7 @@ def _back_up(options: argparse.Namespace) -> None:
 
 
 def _restore(options: argparse.Namespace) -> None:
+    os.umask(0o077)  # as the service has it
     from pivision import archive, config
 
     print(f"restored; what was there before is in {archive.restore(config.load(), options.file)}")

@@ -17,6 +17,7 @@ class Folders:
         self._log_dir = log_dir
         self._secrets, self._copy = data_dir / "secrets", run_dir / "secrets"
         self._copied: object = None
+        self._seen: object = None
 
     def missing(self) -> list[Path]:
         """Which of them are not there. One that cannot be looked at now is not missing."""
@@ -33,7 +34,8 @@ class Folders:
         with contextlib.suppress(OSError):
             restore_secrets(self._secrets, self._copy)
             found = {str(file): file.stat().st_mtime_ns for file in self._secrets.rglob("*")}
-            if found and (found != self._copied or program.is_gone(self._copy)):
+            is_at_rest, self._seen = found == self._seen, found  # else somebody may be deleting them just now
+            if found and is_at_rest and (found != self._copied or program.is_gone(self._copy)):
                 new = self._copy.with_suffix(".new")
                 shutil.rmtree(new, ignore_errors=True)
                 shutil.copytree(self._secrets, new)

@@ -14,6 +14,7 @@ from tests.machine.machine import PROJECT, Machine
 from tests.machine.root import Release
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of faults, which have rows in docs/faults.md; skip all where no machine can be booted."""
     missing = root.what_is_missing()

@@ -25,8 +25,8 @@ def test_slowloris(machine: Machine, ordeal: Ordeal) -> None:
     attack = "slowhttptest -H -c 400 -r 400 -i 5 -l 120 -u http://127.0.0.1:8080/v1/tasks"
     with subprocess.Popen([*machine.inside(), *attack.split()], stdout=subprocess.DEVNULL) as attacker:
         try:
-            with ordeal.fault():
-                eventually(lambda: connections(machine) > 350, "the attack has begun")
+            with ordeal.fault():  # one address has 128 of them, and more make room for each other
+                eventually(lambda: connections(machine) > 100, "the attack has begun")
             assert attacker.poll() is None, "served while attacked"
         finally:
             machine.run("pkill", "slowhttptest", check=False)

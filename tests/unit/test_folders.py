@@ -19,6 +19,12 @@ def folders(tmp_path: Path) -> Folders:
     return Folders(tmp_path / "data", tmp_path / "logs", tmp_path / "run")
 
 
+def look_twice(folders: Folders) -> None:
+    """A copy is made of what has not changed since the look before."""
+    folders.tend_secrets()
+    folders.tend_secrets()
+
+
 def test_a_missing_folder_is_made_for_its_user_alone(folders: Folders, tmp_path: Path) -> None:
     shutil.rmtree(tmp_path / "data")
     assert folders.missing() == [tmp_path / "data", tmp_path / "logs"]
@@ -30,18 +36,18 @@ def test_a_missing_folder_is_made_for_its_user_alone(folders: Folders, tmp_path:
 def test_tokens_outlive_the_data_folder(folders: Folders, tmp_path: Path) -> None:
     secrets_dir = tmp_path / "data" / "secrets"
     first, second = tokens.create(secrets_dir, "first"), tokens.create(secrets_dir, "second")
-    folders.tend_secrets()
+    look_twice(folders)
     tokens.remove(secrets_dir, "second")
-    folders.tend_secrets()
+    look_twice(folders)
     shutil.rmtree(tmp_path / "data")
     folders.mend(tmp_path / "data")
-    folders.tend_secrets()
+    look_twice(folders)
     assert tokens.find(secrets_dir, first)
     assert not tokens.find(secrets_dir, second), "what was taken back stays so"
 
 
 def test_without_secrets_there_is_nothing_to_tend(folders: Folders, tmp_path: Path) -> None:
-    folders.tend_secrets()
+    look_twice(folders)
     assert list((tmp_path / "run").iterdir()) == []
 
 

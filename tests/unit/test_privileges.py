@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from pivision import privileges
+from tests import needs
 
 UID = 54321  # of nobody on this machine
-ROOT_ONLY = pytest.mark.skipif(os.geteuid() != 0, reason="only root has rights to give up")
+ROOT_ONLY = needs.mark("root")
 
 
 @pytest.fixture

@@ -220,11 +220,14 @@ def test_sessions_outlive_the_data_folder(tmp_path: Path) -> None:
     sessions = Machine(secrets_dir).sessions
     kept, ended = sessions.create(phone), sessions.create(phone)
     folders.tend_secrets()
+    folders.tend_secrets()  # at rest
     sessions.remove(ended)
     folders.tend_secrets()
+    folders.tend_secrets()  # at rest
     shutil.rmtree(tmp_path / "data")
     folders.mend(tmp_path / "data")
     folders.tend_secrets()
+    folders.tend_secrets()  # at rest
     sessions = Machine(secrets_dir).sessions  # as of a server that was started since
     assert sessions.find(kept) == phone
     assert sessions.find(ended) is None
