@@ -20,7 +20,7 @@ test-debians: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest -rP tests/debians --numprocesses=2
 
 test-appliance: $(VENV)/installed-dev
-	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadgroup
+	$(VENV)/bin/python -m pytest tests/machine --numprocesses=3 --dist=loadfile
 
 test-pi: $(VENV)/installed-dev
 	$(VENV)/bin/python -m pytest --capture=no tests/pi

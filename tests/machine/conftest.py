@@ -14,7 +14,6 @@ from tests.machine.machine import PROJECT, Machine
 from tests.machine.root import Release
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Mark the tests of faults, which have rows in docs/faults.md; skip all where no machine can be booted."""
     missing = root.what_is_missing()
@@ -24,10 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker("fault")
             if missing:
                 item.add_marker(pytest.mark.skip(missing))
-            # With --dist=loadgroup, the tests of one file on one Debian share a process, and so a machine.
-            parameters = getattr(getattr(item, "callspec", None), "params", {})
-            suite = parameters.get("release", root.BOOKWORM).suite
-            item.add_marker(pytest.mark.xdist_group(f"{item.path.stem}-{suite}"))
 
 
 @contextlib.contextmanager
