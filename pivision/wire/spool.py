@@ -33,11 +33,11 @@ class Spool:
     def take(self, address: str, size_bytes: int) -> None:
         """Count `size_bytes` more. Raises TooManyUploads."""
         with self._lock:
+            if self._taken.total() + size_bytes > self._max_bytes:
+                raise TooManyUploads(f"uploads may have {self._max_bytes} bytes in all ({self._setting})")
             if self._taken[address] + size_bytes > self._max_bytes_per_address:
                 limit = f"{self._max_bytes_per_address} bytes ({self._setting}_per_address)"
                 raise TooManyUploads(f"uploads from this address may have {limit}")
-            if self._taken.total() + size_bytes > self._max_bytes:
-                raise TooManyUploads(f"uploads may have {self._max_bytes} bytes in all ({self._setting})")
             self._taken[address] += size_bytes
 
     def give_back(self, address: str, size_bytes: int) -> None:

@@ -191,6 +191,9 @@ def test_forms_without_a_key_have_one_budget_together(forms: Api) -> None:
             stranger = stack.enter_context(socket.create_connection(("127.0.0.1", forms.port), timeout=10))
             stranger.sendall(head)
             assert stranger.recv(12) == b"HTTP/1.1 " + expected
+        refusal = ask(forms, ("image", png() + bytes(200_000)))
+        assert refused(refusal, 503)
+        assert "(max_keyless_forms_bytes)" in refusal.json["error"]
         # Who has a token does not depend on what strangers send.
         body, headers = form(("image", png()))
         assert forms.request("POST", DETECTION, body, headers).status in (400, 409)
