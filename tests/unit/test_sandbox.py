@@ -15,7 +15,7 @@ HAS_LANDLOCK = landlock.abi() >= landlock.LEAST_ABI
 def ended(script: str, *arguments: object) -> list[str]:
     """What a script prints, each line by itself."""
     lines = subprocess.run(
-        [sys.executable, "-c", script, *map(str, arguments)],
+        [sys.executable, "-c", TRIED + script, *map(str, arguments)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -25,6 +25,16 @@ def ended(script: str, *arguments: object) -> list[str]:
     return lines.stdout.split()
 
 
+TRIED = """
+def tried(attempt):
+    try:
+        attempt()
+        print("done")
+    except OSError as error:
+        print(type(error).__name__)
+"""
+"""What the scripts share: say whether an attempt succeeds, or what refuses it."""
+
 PATHS = """
 import os, sys
 from pathlib import Path
@@ -33,12 +43,6 @@ from pivision.landlock import Right, Rule
 folder = Path(sys.argv[1])
 print(landlock.restrict([Rule(folder / "kept", Right.CHANGE), Rule(folder / "file", Right.CHANGE_FILE),
                          Rule(folder / "missing", Right.READ)]))
-def tried(attempt):
-    try:
-        attempt()
-        print("done")
-    except OSError as error:
-        print(type(error).__name__)
 tried(lambda: (folder / "kept" / "new").write_bytes(b"1"))
 tried(lambda: (folder / "kept" / "new").rename(folder / "kept" / "sub" / "moved"))
 tried(lambda: (folder / "file").write_bytes(b"1"))
@@ -68,12 +72,6 @@ CALLS = """
 import os, signal, socket, subprocess, sys, threading
 from pivision import seccomp
 print(seccomp.restrict())
-def tried(attempt):
-    try:
-        attempt()
-        print("done")
-    except OSError as error:
-        print(type(error).__name__)
 tried(lambda: os.kill(os.getppid(), 0))
 tried(lambda: socket.socket(socket.AF_INET).close())
 tried(lambda: socket.socket(socket.AF_UNIX).close())
